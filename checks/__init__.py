@@ -1,0 +1,1 @@
+"""The pre-flight checklist. Nothing here yet: see plans/roadmap.md."""

@@ -1,0 +1,1 @@
+"""Megatron-core training that survives its machines. Nothing here yet: see plans/roadmap.md."""

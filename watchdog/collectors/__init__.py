@@ -1,0 +1,1 @@
+"""Readers of the machine: one source a file. They read and never judge."""
