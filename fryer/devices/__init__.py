@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -52,6 +53,8 @@ class Device(Protocol):
     """Where operands live."""
     scale: int
     """A simulated device holds 1/scale of the bytes (and of the products) that it reports; 1 on real ones."""
+    default_dtypes: tuple[str, ...]
+    """What is burned when the user names no format; read after `open`."""
     host_is_device: bool
     """The device's memory is the host's memory (CPU): there is no link to copy over."""
 
@@ -84,6 +87,13 @@ class Device(Protocol):
 
     def host_buffer(self, num_bytes: int) -> torch.Tensor:
         """uint8 host memory, pinned where the device has a link."""
+
+    def lane(self, index: int) -> AbstractContextManager[None]:
+        """Inside it, work, marks and collectives of this thread go to queue `index`; outside it, to queue 0.
+
+        Queues run at the same time and are not ordered between each other: `wait` for a mark of one before another
+        uses what it wrote. A device without queues (CPU) runs all at once, in the order of the calls.
+        """
 
     def mark(self) -> Mark:
         """Queue a mark behind the work queued so far."""
