@@ -1,0 +1,201 @@
+"""Results in and out of the store: `RunResult` <-> its rows, and the past that a verdict compares with.
+
+Nothing that a verdict is drawn from is lost, so a kept run can be judged again by a newer Fryer. What is searched has
+columns in the store; long lists of equal things are packed by column; the rest is JSON (`fryer.documents`).
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+from fryer.documents import (
+    DocumentError,
+    decode,
+    encode,
+    field_types,
+    result_from_json,
+    result_to_json,
+    spool,
+    unspool,
+)
+from fryer.evidence import (
+    DeviceInfo,
+    DeviceVerdict,
+    Measurement,
+    NodeEvidence,
+    NodeVerdict,
+    PastMeasurement,
+    Reason,
+)
+from fryer.plan import Plan
+from fryer.records import Point, ProductDigest
+from fryer.result import RunInfo, RunResult
+from watchdog.collectors.readings import GpuReading, HostReading
+from watchdog.store import Figure, Recording, Store, StoredDevice, StoredMeasurement, StoredNode, StoredRun
+from watchdog.vocabulary.errors import StoreError
+
+__all__ = ["fleet_past", "load", "own_past", "result_from_json", "result_to_json", "save", "spool", "unspool"]
+
+_PACKED: Mapping[str, type] = {"digests": ProductDigest, "host_readings": HostReading, "own_past": PastMeasurement,
+                               "fleet_past": PastMeasurement}
+"""Fields of `NodeEvidence` that are long lists of equal things: one recording each."""
+_BY_DEVICE = "gpu_readings"
+"""One recording a device."""
+_COLUMNS = ("node", "devices", "versions", "measurements", "interrupted")
+"""Fields of `NodeEvidence` that have tables or columns. All others are kept as JSON, those to come included."""
+_DEVICE_COLUMNS = tuple(field.name for field in fields(DeviceInfo))
+
+
+def save(store: Store, result: RunResult) -> None:
+    """Keep `result`; raises `StoreError`, after which `spool` is what is left to do."""
+    try:
+        store.add(_stored(result))
+    except ValueError as error:  # text that is no Unicode, an instant that is none, verdicts of other devices
+        raise StoreError(f"the result of run {result.info.run_id} can't be kept as it is: {error}") from error
+
+
+def load(store: Store, run_id: str) -> RunResult:
+    """The run whose id is, or alone starts with, `run_id`. Raises `UsageError` (no such run), `StoreError`."""
+    run = store.load(run_id)
+    try:
+        plan = decode(Plan, run.plan)
+        return RunResult(
+            info=RunInfo(run_id=run.run_id, started_at=run.started_at, plan=plan, command=run.command),
+            seconds=run.seconds, evidence=tuple(_evidence(node) for node in run.nodes),
+            verdicts=tuple(_verdict(node) for node in run.nodes))
+    except DocumentError as error:
+        raise StoreError(f"run {run.run_id} in {store.path} was kept by another Fryer ({run.fryer_version}) in a way "
+                         f"that this one can't read: {error}; update Fryer") from error
+
+
+def own_past(store: Store, uuids: Collection[str], *, is_simulated: bool = False, before: str | None = None) -> tuple[
+        PastMeasurement, ...]:
+    """The newest figures of these devices, of runs in which the device ended PASS or WARN. Raises `StoreError`.
+
+    Simulated devices count only when `is_simulated`, and then no others. `before` (ISO 8601) leaves out runs that
+    started then or later, for judging a kept run again.
+    """
+    return _past(store.newest_of_devices(uuids, is_simulated=is_simulated, before=before))
+
+
+def fleet_past(store: Store, parts: Collection[str], excluding: Collection[str], *, is_simulated: bool = False,
+               before: str | None = None) -> tuple[PastMeasurement, ...]:
+    """The same of every device of these parts, but for the UUIDs in `excluding`."""
+    return _past(store.newest_of_parts(parts, excluding=excluding, is_simulated=is_simulated, before=before))
+
+
+def _past(figures: Sequence[Figure]) -> tuple[PastMeasurement, ...]:
+    return tuple(PastMeasurement(
+        uuid=figure.uuid, node=figure.node, part=figure.part, burn=figure.burn, case=figure.case, metric=figure.metric,
+        value=figure.value, at=figure.started_at, run_id=figure.run_id) for figure in figures)
+
+
+def _stored(result: RunResult) -> StoredRun:
+    info = result.info
+    versions = [node.versions.get("fryer") for node in result.evidence]
+    nodes = zip(result.evidence, result.verdicts, strict=True)
+    return StoredRun(
+        run_id=info.run_id, started_at=info.started_at, seconds=result.seconds, verdict=result.verdict,
+        # An argument may be any bytes; as text in the database they are shown as a shell would take them.
+        command=info.command.encode(errors="backslashreplace").decode(), plan=encode(info.plan),
+        fryer_version=next((version for version in versions if version), "unknown"),
+        nodes=tuple(_stored_node(evidence, verdict) for evidence, verdict in nodes))
+
+
+def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
+    told, judged = [each.name for each in evidence.devices], [each.device for each in verdict.devices]
+    if told != judged or evidence.node != verdict.node:
+        raise ValueError(f"it has evidence on {evidence.node} {told}, but verdicts on {verdict.node} {judged}")
+    kept_elsewhere = {*_COLUMNS, *_PACKED, _BY_DEVICE}
+    return StoredNode(
+        node=evidence.node, verdict=verdict.verdict, interrupted=evidence.interrupted, versions=evidence.versions,
+        reasons=tuple(encode(reason) for reason in verdict.reasons),
+        findings={field.name: encode(getattr(evidence, field.name)) for field in fields(NodeEvidence)
+                  if field.name not in kept_elsewhere},
+        devices=tuple(_stored_device(info, judgement)
+                      for info, judgement in zip(evidence.devices, verdict.devices, strict=True)),
+        measurements=tuple(_stored_measurement(measurement) for measurement in evidence.measurements),
+        recordings=tuple(_recordings(evidence)))
+
+
+def _stored_device(info: DeviceInfo, judgement: DeviceVerdict) -> StoredDevice:
+    return StoredDevice(**{name: getattr(info, name) for name in _DEVICE_COLUMNS}, verdict=judgement.verdict,
+                        reasons=tuple(encode(reason) for reason in judgement.reasons))
+
+
+def _stored_measurement(measurement: Measurement) -> StoredMeasurement:
+    return StoredMeasurement(
+        device=measurement.device, burn=measurement.burn, case=measurement.case, metric=measurement.metric,
+        value=measurement.value, spread_ratio=measurement.spread_ratio,
+        steady_from_seconds=measurement.steady_from_seconds, digest=measurement.digest,
+        points=tuple((point.at_seconds, point.value) for point in measurement.series))
+
+
+def _recordings(evidence: NodeEvidence) -> Iterator[Recording]:
+    for device, readings in evidence.gpu_readings.items():
+        yield Recording(source=_BY_DEVICE, device=device, columns=_to_columns(GpuReading, readings))
+    for source, kind in _PACKED.items():
+        if rows := getattr(evidence, source):
+            yield Recording(source=source, device="", columns=_to_columns(kind, rows))
+
+
+def _to_columns(kind: type[Any], rows: Sequence[object]) -> dict[str, list[object]]:
+    """`rows` of the dataclass `kind` by column, without columns in which every row has the default."""
+    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(kind)}
+    return {field.name: encode(columns[field.name]) for field in fields(kind)
+            if not _is_all_default(field, columns[field.name])}
+
+
+def _is_all_default(field: Field[Any], column: Sequence[object]) -> bool:
+    return field.default is not MISSING and all(value is field.default for value in column)
+
+
+def _from_columns(kind: Any, columns: Mapping[str, Sequence[object]]) -> tuple[Any, ...]:
+    known = field_types(kind)
+    if unknown := sorted(columns.keys() - known.keys()):
+        raise DocumentError(f"{kind.__name__} has a column {unknown[0]!r} that this Fryer doesn't know")
+    decoded = [decode(tuple[known[name], ...], list(column), f"{kind.__name__}.{name}")  # type: ignore[valid-type]
+               for name, column in columns.items()]
+    return tuple(kind(**dict(zip(columns, row, strict=True))) for row in zip(*decoded, strict=True))
+
+
+def _evidence(node: StoredNode) -> NodeEvidence:
+    types = field_types(NodeEvidence)
+    findings = {name: decode(types[name], value, f"findings.{name}") for name, value in node.findings.items()
+                if _is_known(name, types)}
+    packed: dict[str, Any] = {recording.source: _from_columns(_PACKED[recording.source], recording.columns)
+                              for recording in node.recordings if recording.source != _BY_DEVICE
+                              and _is_known(recording.source, _PACKED)}
+    return NodeEvidence(
+        node=node.node, interrupted=node.interrupted, versions=node.versions,
+        devices=tuple(DeviceInfo(**{name: getattr(device, name) for name in _DEVICE_COLUMNS})
+                      for device in node.devices),
+        measurements=tuple(_measurement(measurement) for measurement in node.measurements),
+        gpu_readings={recording.device: _from_columns(GpuReading, recording.columns)
+                      for recording in node.recordings if recording.source == _BY_DEVICE},
+        **findings, **packed)
+
+
+def _is_known(name: str, known: Mapping[str, object]) -> bool:
+    if name not in known:
+        raise DocumentError(f"it keeps {name!r}, which this Fryer doesn't know")
+    return True
+
+
+def _measurement(stored: StoredMeasurement) -> Measurement:
+    labels = {"device": stored.device, "burn": stored.burn, "case": stored.case, "metric": stored.metric}
+    return Measurement(
+        **labels, value=stored.value, spread_ratio=stored.spread_ratio, digest=stored.digest,
+        steady_from_seconds=stored.steady_from_seconds,
+        series=tuple(Point(**labels, at_seconds=at, value=value) for at, value in stored.points))
+
+
+def _verdict(node: StoredNode) -> NodeVerdict:
+    return NodeVerdict(
+        node=node.node, verdict=node.verdict, reasons=_reasons(node.reasons, node.node),
+        devices=tuple(DeviceVerdict(device=device.name, verdict=device.verdict,
+                                    reasons=_reasons(device.reasons, device.name)) for device in node.devices))
+
+
+def _reasons(stored: Sequence[object], of: str) -> tuple[Reason, ...]:
+    return tuple(decode(Reason, reason, f"{of}.reasons[{index}]") for index, reason in enumerate(stored))
