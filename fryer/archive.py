@@ -1,14 +1,14 @@
 """Results in and out of the store: `RunResult` <-> its rows, and the past that a verdict compares with.
 
 Nothing that a verdict is drawn from is lost, so a kept run can be judged again by a newer Fryer. What is searched has
-columns in the store; long lists of equal things are packed by column; the rest is JSON (`fryer.documents`).
+columns in the store; long lists of equal things are packed by column; the rest is JSON (`fryer.exchange`).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from fryer.documents import (
+from fryer.exchange import (
     DocumentError,
     decode,
     encode,

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fryer.archive import fleet_past, load, own_past, result_from_json, result_to_json, save, spool, unspool
-from fryer.documents import DocumentError, field_types
+from fryer.exchange import DocumentError, field_types
 from fryer.evidence import DeviceInfo, DeviceVerdict, Measurement, NodeEvidence, NodeVerdict
 from fryer.plan import Phase, Plan
 from fryer.records import FLOPS, Point

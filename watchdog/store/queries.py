@@ -24,10 +24,10 @@ _MANY = 12
 
 def _figures() -> Select[Any]:
     return (
-        select(RUN.c.id.label("run_id"), RUN.c.started_at, NODE.c.node, DEVICE.c.name.label("device"), DEVICE.c.kind,
-               DEVICE.c.part, DEVICE.c.uuid, DEVICE.c.serial, MEASUREMENT.c.burn, MEASUREMENT.c.case,
-               MEASUREMENT.c.metric, MEASUREMENT.c.value, MEASUREMENT.c.spread_ratio, MEASUREMENT.c.digest,
-               DEVICE.c.verdict)
+        select(RUN.c.id.label("run_id"), RUN.c.started_at, RUN.c.started_epoch_seconds, NODE.c.node,
+               DEVICE.c.name.label("device"), DEVICE.c.kind, DEVICE.c.part, DEVICE.c.uuid, DEVICE.c.serial,
+               MEASUREMENT.c.burn, MEASUREMENT.c.case, MEASUREMENT.c.metric, MEASUREMENT.c.value,
+               MEASUREMENT.c.spread_ratio, MEASUREMENT.c.digest, DEVICE.c.verdict)
         .select_from(MEASUREMENT)
         .join(DEVICE, DEVICE.c.id == MEASUREMENT.c.device_result_id)
         .join(NODE, NODE.c.id == DEVICE.c.node_result_id)

@@ -17,7 +17,7 @@ class Recording:
     """Many rows of one kind, by column: readings of a GPU or the host, digests of products."""
 
     source: str
-    """``gpu``, ``host``, ``digests``."""
+    """What the rows are, as whoever keeps them calls it: ``gpu_readings``, ``digests``."""
     device: str
     """Device in this run; empty where the rows concern the node."""
     columns: Mapping[str, Sequence[object]]
@@ -113,6 +113,8 @@ class Figure:
 
     run_id: str
     started_at: str
+    started_epoch_seconds: float
+    """The same instant since 1970, for ordering."""
     node: str
     device: str
     kind: str

@@ -1,4 +1,6 @@
-"""Results as JSON documents, exactly, both ways; and a place to put one when the store fails (`spool`).
+"""Results as JSON that a Fryer reads back exactly; and a place to put one when the store fails (`spool`).
+
+What people and scripts are shown of a run is another thing: `fryer.outputs.documents`.
 
     {"schema": "fryer/result", "version": 1, "info": …, "seconds": …, "evidence": […], "verdicts": […]}
 
