@@ -36,8 +36,11 @@ class Pattern:
 def fill_walking_ones(out: torch.Tensor, first: int, seed: int, cycle: int) -> None:
     """One bit of each word set: bit (place + cycle) mod 64, so 64 cycles set every bit of every word once."""
     del seed
-    shifts = _places(out, first).add_(cycle).bitwise_and_(63)
-    torch.bitwise_left_shift(torch.ones_like(shifts), shifts, out=out)
+    bits = [1 << ((first + place + cycle) % 64) for place in range(64)]
+    period = torch.tensor([bit - (1 << 64) if bit >> 63 else bit for bit in bits], dtype=torch.int64, device=out.device)
+    whole = out.numel() // 64 * 64
+    out[:whole].view(-1, 64).copy_(period)
+    out[whole:].copy_(period[:out.numel() - whole])
 
 
 def fill_walking_zeros(out: torch.Tensor, first: int, seed: int, cycle: int) -> None:
