@@ -31,6 +31,8 @@ class DeviceInfo:
     memory_bytes: int | None = None
     cores: int | None = None
     """Physical cores, for a CPU device."""
+    isa: str | None = None
+    """Widest instructions of a CPU device, a word of `fryer.ceiling.FLOPS_PER_CYCLE`: ``avx512_bf16``."""
     clock_max_hertz: float | None = None
     link_bytes_per_second: float | None = None
     """Theoretical rate one way of the slowest PCIe link on the path to the root; None when unknown."""
