@@ -1,0 +1,133 @@
+"""Matrix products in each number format, as many as the device can do, every one verified.
+
+Per format: a pool of random operands (`fryer.burns.pool`) whose pairs are multiplied over and over into a ring of
+results (`fryer.burns.ring`). A pair that is new in the round is multiplied twice in a row, so that every product has a
+twin to be compared with. What a device gets wrong every time shows against the other devices (`ProductDigest`, judged
+by `fryer.vote`) and against float64 at sampled elements (`fryer.burns.spot`).
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+
+from fryer.burns import Task
+from fryer.burns.meter import Meter
+from fryer.burns.operands import show_digest
+from fryer.burns.pool import Pool, pair_id
+from fryer.burns.ring import DEPTH, Ring
+from fryer.burns.spot import spot_check
+from fryer.devices import Device, UnsupportedDtypeError
+from fryer.records import FLOPS, Counted, Mismatch, Problem, ProductDigest, Record
+from watchdog.vocabulary.verdicts import Verdict
+
+ROUND_SECONDS = 10.0
+GENERATION_SHARE = 0.005
+"""A round lasts so long that making its operands took at most this share of it, and at least `ROUND_SECONDS`."""
+
+
+def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
+    """Burn each format for its share of the time."""
+    (device,) = devices
+    dtypes = task.dtypes or device.default_dtypes
+    for dtype in dtypes:
+        if not task.stop():
+            yield from _burn(device, dtype, task, task.seconds / len(dtypes))
+
+
+def _burn(device: Device, dtype: str, task: Task, seconds: float) -> Iterator[Record]:
+    case = f"{dtype} {device.shape(dtype)}"
+    end = device.clock.now() + seconds
+    try:
+        _try_once(device, dtype)
+    except UnsupportedDtypeError as why:
+        yield Problem(device=device.name, burn="gemm", case=case, verdict=Verdict.SKIPPED, code="unsupported",
+                      message=str(why))
+        return
+    result_bytes = device.product_buffer(dtype).nbytes
+    num_bytes = int(device.free_bytes() * task.memory_ratio) - (DEPTH + 1) * result_bytes
+    pool = Pool(device, dtype, task.seed, seconds, num_bytes)
+    yield from _Rounds(device, pool, case, end, task).run()
+
+
+def _try_once(device: Device, dtype: str) -> None:
+    """One small look at whether the format works, before memory is filled; raises `UnsupportedDtypeError`."""
+    shape = device.real_shape(dtype)
+    a = device.operand(dtype, shape.m, shape.k, 1)
+    b = device.operand(dtype, shape.k, shape.n, 2)
+    device.multiply(dtype, a, b, device.product_buffer(dtype))
+    device.wait(device.mark())
+
+
+class _Rounds:
+    """Rounds of one format, until the time is over or the run is to end."""
+
+    def __init__(self, device: Device, pool: Pool, case: str, end_seconds: float, task: Task) -> None:
+        self._device = device
+        self._pool = pool
+        self._case = case
+        self._end = end_seconds
+        self._task = task
+        self._ring = Ring(device, pool, case)
+        self._flops = device.shape(pool.dtype).flops
+        self._num_products = 0
+        self._meter = Meter(device=device.name, burn="gemm", case=case, metric=FLOPS,
+                            start_seconds=device.wait(device.mark()))
+
+    def run(self) -> Iterator[Record]:
+        while True:
+            yield from self._round()
+            if self._over():
+                break
+            self._pool.renew()
+            self._ring.new_round()
+        last = self._meter.finish()
+        if last:
+            yield last
+        yield Counted(device=self._device.name, burn="gemm", case=self._case, what="products",
+                      count=self._num_products)
+
+    def _over(self) -> bool:
+        return self._task.stop() or self._device.clock.now() >= self._end
+
+    def _round(self) -> Iterator[Record]:
+        """All pairs at least once, then again until the round is long enough."""
+        order = self._pool.order()
+        length = max(ROUND_SECONDS, self._pool.generation_seconds / GENERATION_SHARE)
+        round_end = self._device.clock.now() + length
+        for number, pair in enumerate(cycle(order)):
+            for _ in range(2 if self._ring.is_new(pair) else 1):
+                if self._ring.full:
+                    yield from self._settle()
+                self._ring.issue(pair)
+            if self._over() or (number >= len(order) and self._device.clock.now() >= round_end):
+                break
+        while not self._ring.empty:
+            yield from self._settle()
+        yield from self._spot()
+
+    def _settle(self) -> Iterator[Record]:
+        settled = self._ring.settle()
+        self._num_products += 1
+        point = self._meter.add(self._flops, settled.at_seconds)
+        if point:
+            yield point
+        if settled.mismatch:
+            yield settled.mismatch
+        if settled.confirmed:
+            row, column = settled.pair
+            yield ProductDigest(device=self._device.name, case=self._case, round=self._pool.round,
+                                pair=pair_id(row, column), seed=self._pool.seed_of("a", row),
+                                digest=show_digest(settled.digest))
+
+    def _spot(self) -> Iterator[Record]:
+        """Sampled elements of the round's last product against float64."""
+        last = self._ring.last()
+        if last is None:
+            return
+        (row, column), result = last
+        spot = spot_check(self._pool.dtype, self._pool.a[row], self._pool.b[column], result, self._pool.seed_of("a", row))
+        if spot:
+            yield Mismatch(
+                device=self._device.name, burn="gemm", case=self._case, seed=self._pool.seed_of("a", row),
+                round=self._pool.round, pair=pair_id(row, column), at_seconds=self._device.clock.now(),
+                index=spot.index, num_wrong=spot.num_wrong, expected=f"{spot.expected:.9g} +- {spot.bound:.2g}",
+                read=f"{spot.read:.9g}", is_nan=spot.read != spot.read, reproduced=False, how="fp64")
