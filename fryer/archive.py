@@ -8,6 +8,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
+from fryer.evidence import (
+    DeviceInfo,
+    DeviceVerdict,
+    Measurement,
+    NodeEvidence,
+    NodeVerdict,
+    PastMeasurement,
+    Reason,
+)
 from fryer.exchange import (
     DocumentError,
     decode,
@@ -17,15 +26,6 @@ from fryer.exchange import (
     result_to_json,
     spool,
     unspool,
-)
-from fryer.evidence import (
-    DeviceInfo,
-    DeviceVerdict,
-    Measurement,
-    NodeEvidence,
-    NodeVerdict,
-    PastMeasurement,
-    Reason,
 )
 from fryer.plan import Plan
 from fryer.records import Point, ProductDigest
@@ -43,7 +43,9 @@ _BY_DEVICE = "gpu_readings"
 """One recording a device."""
 _COLUMNS = ("node", "devices", "versions", "measurements", "interrupted")
 """Fields of `NodeEvidence` that have tables or columns. All others are kept as JSON, those to come included."""
-_DEVICE_COLUMNS = tuple(field.name for field in fields(DeviceInfo))
+_DEVICE_COLUMNS = ("name", "kind", "part", "uuid", "serial", "pci_bus_id", "vbios", "driver", "memory_bytes", "cores",
+                   "clock_max_hertz", "link_bytes_per_second", "link")
+_MEASUREMENT_COLUMNS = ("device", "burn", "case", "metric", "value", "spread_ratio", "steady_from_seconds", "digest")
 
 
 def save(store: Store, result: RunResult) -> None:
@@ -106,12 +108,10 @@ def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
     told, judged = [each.name for each in evidence.devices], [each.device for each in verdict.devices]
     if told != judged or evidence.node != verdict.node:
         raise ValueError(f"it has evidence on {evidence.node} {told}, but verdicts on {verdict.node} {judged}")
-    kept_elsewhere = {*_COLUMNS, *_PACKED, _BY_DEVICE}
     return StoredNode(
         node=evidence.node, verdict=verdict.verdict, interrupted=evidence.interrupted, versions=evidence.versions,
         reasons=tuple(encode(reason) for reason in verdict.reasons),
-        findings={field.name: encode(getattr(evidence, field.name)) for field in fields(NodeEvidence)
-                  if field.name not in kept_elsewhere},
+        findings=_others(evidence, {*_COLUMNS, *_PACKED, _BY_DEVICE}),
         devices=tuple(_stored_device(info, judgement)
                       for info, judgement in zip(evidence.devices, verdict.devices, strict=True)),
         measurements=tuple(_stored_measurement(measurement) for measurement in evidence.measurements),
@@ -119,16 +119,31 @@ def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
 
 
 def _stored_device(info: DeviceInfo, judgement: DeviceVerdict) -> StoredDevice:
-    return StoredDevice(**{name: getattr(info, name) for name in _DEVICE_COLUMNS}, verdict=judgement.verdict,
-                        reasons=tuple(encode(reason) for reason in judgement.reasons))
+    return StoredDevice(**_columns(info, _DEVICE_COLUMNS), more=_others(info, _DEVICE_COLUMNS),
+                        verdict=judgement.verdict, reasons=tuple(encode(reason) for reason in judgement.reasons))
 
 
 def _stored_measurement(measurement: Measurement) -> StoredMeasurement:
     return StoredMeasurement(
-        device=measurement.device, burn=measurement.burn, case=measurement.case, metric=measurement.metric,
-        value=measurement.value, spread_ratio=measurement.spread_ratio,
-        steady_from_seconds=measurement.steady_from_seconds, digest=measurement.digest,
+        **_columns(measurement, _MEASUREMENT_COLUMNS), more=_others(measurement, (*_MEASUREMENT_COLUMNS, "series")),
         points=tuple((point.at_seconds, point.value) for point in measurement.series))
+
+
+def _columns(thing: object, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in names}
+
+
+def _others(thing: Any, known: Collection[str]) -> dict[str, Any]:
+    """The fields of a dataclass that have no column, as JSON: new ones are kept before a migration gives them one."""
+    return {field.name: encode(getattr(thing, field.name)) for field in fields(thing) if field.name not in known}
+
+
+def _decode_others(kind: Any, others: Mapping[str, object]) -> dict[str, Any]:
+    types = field_types(kind)
+    for name in others:
+        if name not in types:
+            raise DocumentError(f"{kind.__name__} has a field {name!r} that this Fryer doesn't know")
+    return {name: decode(types[name], value, f"{kind.__name__}.{name}") for name, value in others.items()}
 
 
 def _recordings(evidence: NodeEvidence) -> Iterator[Recording]:
@@ -160,33 +175,26 @@ def _from_columns(kind: Any, columns: Mapping[str, Sequence[object]]) -> tuple[A
 
 
 def _evidence(node: StoredNode) -> NodeEvidence:
-    types = field_types(NodeEvidence)
-    findings = {name: decode(types[name], value, f"findings.{name}") for name, value in node.findings.items()
-                if _is_known(name, types)}
-    packed: dict[str, Any] = {recording.source: _from_columns(_PACKED[recording.source], recording.columns)
-                              for recording in node.recordings if recording.source != _BY_DEVICE
-                              and _is_known(recording.source, _PACKED)}
+    packed: dict[str, Any] = {}
+    for recording in node.recordings:
+        if recording.source in _PACKED:
+            packed[recording.source] = _from_columns(_PACKED[recording.source], recording.columns)
+        elif recording.source != _BY_DEVICE:
+            raise DocumentError(f"{node.node} has a recording {recording.source!r} that this Fryer doesn't know")
     return NodeEvidence(
         node=node.node, interrupted=node.interrupted, versions=node.versions,
-        devices=tuple(DeviceInfo(**{name: getattr(device, name) for name in _DEVICE_COLUMNS})
+        devices=tuple(DeviceInfo(**_columns(device, _DEVICE_COLUMNS), **_decode_others(DeviceInfo, device.more))
                       for device in node.devices),
         measurements=tuple(_measurement(measurement) for measurement in node.measurements),
         gpu_readings={recording.device: _from_columns(GpuReading, recording.columns)
                       for recording in node.recordings if recording.source == _BY_DEVICE},
-        **findings, **packed)
-
-
-def _is_known(name: str, known: Mapping[str, object]) -> bool:
-    if name not in known:
-        raise DocumentError(f"it keeps {name!r}, which this Fryer doesn't know")
-    return True
+        **_decode_others(NodeEvidence, node.findings), **packed)
 
 
 def _measurement(stored: StoredMeasurement) -> Measurement:
-    labels = {"device": stored.device, "burn": stored.burn, "case": stored.case, "metric": stored.metric}
+    labels = _columns(stored, ("device", "burn", "case", "metric"))
     return Measurement(
-        **labels, value=stored.value, spread_ratio=stored.spread_ratio, digest=stored.digest,
-        steady_from_seconds=stored.steady_from_seconds,
+        **_columns(stored, _MEASUREMENT_COLUMNS), **_decode_others(Measurement, stored.more),
         series=tuple(Point(**labels, at_seconds=at, value=value) for at, value in stored.points))
 
 

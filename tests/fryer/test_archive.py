@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
@@ -17,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fryer.archive import fleet_past, load, own_past, result_from_json, result_to_json, save, spool, unspool
-from fryer.exchange import DocumentError, field_types
 from fryer.evidence import DeviceInfo, DeviceVerdict, Measurement, NodeEvidence, NodeVerdict
+from fryer.exchange import DocumentError, field_types
 from fryer.plan import Phase, Plan
 from fryer.records import FLOPS, Point
 from fryer.result import RunInfo, RunResult
-from watchdog.store import Store, StoredDevice
+from watchdog.store import Store
+from watchdog.store.connection import writing
 from watchdog.vocabulary.errors import StoreError, UsageError
 from watchdog.vocabulary.verdicts import Verdict
 
@@ -143,9 +144,12 @@ def test_a_figure_that_is_no_number_is_kept_as_such(store: Store) -> None:
     assert own_past(store, ["GPU-1"]) == ()
 
 
-def test_the_store_has_a_column_for_each_fact_about_a_device() -> None:
-    told = {field.name for field in fields(DeviceInfo)}
-    assert {field.name for field in fields(StoredDevice)} == told | {"verdict", "reasons"}
+def test_a_field_of_a_newer_fryer_is_named(store: Store) -> None:
+    save(store, a_result("r1", "2026-01-01T00:00:00Z", 1.0))
+    with writing(store.engine) as connection:
+        connection.exec_driver_sql("""UPDATE device_result SET more = '{"aura": 1}'""")
+    with pytest.raises(StoreError, match=r"run r1 in .* DeviceInfo has a field 'aura' that this .*; update Fryer"):
+        load(store, "r1")
 
 
 def test_a_run_is_found_by_the_start_of_its_id(store: Store) -> None:

@@ -18,6 +18,8 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
+from watchdog.store.directory import LOG_BYTES, free_bytes
+
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
 
@@ -49,7 +51,7 @@ def _check_existing(path: Path) -> None:
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "it is no regular file")
     for place in (path, path.parent):
-        if not os.access(place, os.W_OK):
+        if not os.access(place, os.W_OK, effective_ids=True):
             is_read_only = os.statvfs(place).f_flag & os.ST_RDONLY
             code = errno.EROFS if is_read_only else errno.EACCES
             raise OSError(code, os.strerror(code))
@@ -65,14 +67,17 @@ def _sync_directory(directory: Path) -> None:
 
 def make_engine(path: Path, *, patience_seconds: float, read_only: bool = False) -> Engine:
     """An engine whose connections keep to the rules above. Connects to nothing yet."""
-    options = _reading_options(path) if read_only else "mode=rw"
-    address = f"file:{quote(str(path))}?{options}"
 
     def connect() -> sqlite3.Connection:
+        address = f"file:{quote(str(path))}?{_reading_options(path) if read_only else 'mode=rw'}"
         connection = sqlite3.connect(address, uri=True, timeout=patience_seconds, isolation_level=None)
-        # FULL: a qualification is written once an hour and kept for ever, so a power cut must not take the last one.
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
+        try:
+            # FULL: a qualification is written once an hour and kept for ever: a power cut must not take the last one.
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
@@ -87,8 +92,8 @@ def _begin(connection: Connection) -> None:
 
 def _reading_options(path: Path) -> str:
     """`immutable` where the log's files can't be made and no writer has any: SQLite refuses to read WAL otherwise."""
-    log = path.with_name(path.name + "-wal")
-    return "mode=ro&immutable=1" if not log.exists() and not os.access(path.parent, os.W_OK) else "mode=ro"
+    can_make_log = os.access(path.parent, os.W_OK, effective_ids=True) and free_bytes(path) >= LOG_BYTES
+    return "mode=ro" if can_make_log or path.with_name(path.name + "-wal").exists() else "mode=ro&immutable=1"
 
 
 @contextmanager

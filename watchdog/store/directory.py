@@ -16,6 +16,10 @@ NETWORK_FILE_SYSTEMS = frozenset({
 """File systems that other machines may write to at the same time. SQLite's WAL is shared memory, so it is not for
 these: "all processes using a database must be on the same host computer" (https://sqlite.org/wal.html)."""
 
+LOG_BYTES = 64 * 1024
+"""With less than this free, SQLite can't make the files of its log, and its "unable to open" and "disk I/O error" are
+about that: the one in shared memory alone is 32 KiB (https://sqlite.org/walformat.html)."""
+
 
 def default_directory() -> Path:
     """``$FRYER_STATE_DIRECTORY``; else root's is `SYSTEM_DIRECTORY`, a user's ``$XDG_STATE_HOME/fryer``.
@@ -60,3 +64,12 @@ def file_system_of(path: Path, mounts: str) -> str:
         if path.is_relative_to(point) and len(point.parts) >= best:
             best, found = len(point.parts), after.split(" ")[0]
     return found
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that a user may still write beside `path`; `LOG_BYTES` where nobody can tell, so that it isn't blamed."""
+    try:
+        status = os.statvfs(path.parent)
+    except OSError:
+        return LOG_BYTES
+    return status.f_bavail * status.f_frsize

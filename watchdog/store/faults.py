@@ -1,7 +1,6 @@
 """What the operating system and SQLite say of a database, in one sentence each that tells a person what to do."""
 
 import errno
-import os
 import shlex
 import sqlite3
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from watchdog.store.directory import LOG_BYTES, free_bytes
 from watchdog.store.packing import PackingError
 from watchdog.vocabulary.errors import StoreError
 
@@ -20,9 +20,6 @@ _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _SQLITE_BUSY, _SQLITE_LOCKED, _SQLITE_READONLY, _SQLITE_IOERR = 5, 6, 8, 10
 _SQLITE_CORRUPT, _SQLITE_FULL, _SQLITE_CANTOPEN, _SQLITE_NOTADB = 11, 13, 14, 26
 """Primary result codes, https://sqlite.org/rescode.html; an extended code carries its primary in the low byte."""
-_ROOM_BYTES = 64 * 1024
-"""With less than this free, "unable to open" and "disk I/O error" are about the room: SQLite's shared memory file
-alone is 32 KiB."""
 
 
 @contextmanager
@@ -40,6 +37,7 @@ def explained(path: Path, doing: str, patience_seconds: float) -> Iterator[None]
 
 def damaged(path: Path, detail: str) -> str:
     """The sentence for a file that is no database, or a damaged one: the log beside it must move with it."""
+    detail = " ".join(detail.split())
     aside = path.parent / "damaged"
     command = f"mkdir -p {shlex.quote(str(aside))} && mv {shlex.quote(str(path))}* {shlex.quote(str(aside))}/"
     return (f"{path} is damaged or no database ({detail}); set it aside with `{command}` and run again: a new one is "
@@ -62,7 +60,7 @@ def _of_system(path: Path, doing: str, error: OSError) -> str:
     if error.errno in _FULL:
         return _full(path, doing)
     if error.errno in _DENIED:
-        return f"can't {doing} {path}: {reason}; make {path.parent} writable for this user, or {_ELSEWHERE}"
+        return f"can't {doing} {path}: {reason}; {_permit(path, doing, str(path.parent))}"
     if error.errno == errno.EISDIR:
         return f"can't {doing} {path}: it is a directory; move it away, or {_ELSEWHERE}"
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
@@ -79,22 +77,20 @@ def _of_sqlite(path: Path, doing: str, error: Exception, patience_seconds: float
     if code in (_SQLITE_BUSY, _SQLITE_LOCKED):
         return (f"can't {doing} {path}: another process has kept it locked for {patience_seconds:g} s; "
                 f"`fuser -v {shlex.quote(str(path))}` shows which, wait for it or end it, and try again")
-    if code == _SQLITE_FULL or (code in (_SQLITE_CANTOPEN, _SQLITE_IOERR) and _free_bytes(path) < _ROOM_BYTES):
+    if code == _SQLITE_FULL or (code in (_SQLITE_CANTOPEN, _SQLITE_IOERR) and free_bytes(path) < LOG_BYTES):
         return _full(path, doing)
     if code in (_SQLITE_READONLY, _SQLITE_CANTOPEN):
-        return (f"can't {doing} {path}: SQLite says {said!r}; make it, the files beside it ({path.name}-wal, "
-                f"{path.name}-shm) and {path.parent} writable for this user, or {_ELSEWHERE}")
+        files = f"it, the files beside it ({path.name}-wal, {path.name}-shm) and {path.parent}"
+        return f"can't {doing} {path}: SQLite says {said!r}; {_permit(path, doing, files)}"
     return f"can't {doing} {path}: SQLite says {said!r}; check the file system (`dmesg`, `df`), or {_ELSEWHERE}"
 
 
+def _permit(path: Path, doing: str, files: str) -> str:
+    if doing == "read":
+        return f"ask as the user who owns it (`stat -c %U {shlex.quote(str(path.parent))}` as root), or {_ELSEWHERE}"
+    return f"make {files} writable for this user, or {_ELSEWHERE}"
+
+
 def _full(path: Path, doing: str) -> str:
-    return (f"can't {doing} {path}: no room left on its file system ({_free_bytes(path)} bytes free); free some "
+    return (f"can't {doing} {path}: no room left on its file system ({free_bytes(path)} bytes free); free some "
             f"(`df {shlex.quote(str(path.parent))}`; a quota counts too), or {_ELSEWHERE}")
-
-
-def _free_bytes(path: Path) -> int:
-    try:
-        status = os.statvfs(path.parent)
-    except OSError:
-        return _ROOM_BYTES  # unknown, so the room isn't blamed
-    return status.f_bavail * status.f_frsize

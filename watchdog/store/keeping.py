@@ -55,7 +55,8 @@ def _add_node(batches: dict[str, list[_Row]], ids: Mapping[str, Iterator[int]], 
         device_ids[device.name] = next(ids["device_result"])
         columns = {name: getattr(device, name) for name in StoredDevice.__slots__}
         batches["device_result"].append(
-            columns | {"id": device_ids[device.name], "node_result_id": node_id, "reasons": list(device.reasons)})
+            columns | {"id": device_ids[device.name], "node_result_id": node_id, "reasons": list(device.reasons),
+                       "more": dict(device.more)})
     for measurement in node.measurements:
         if measurement.device not in device_ids:
             raise ValueError(f"{node.node}: a measurement of {measurement.device!r}, which is no device of this node")
@@ -64,7 +65,7 @@ def _add_node(batches: dict[str, list[_Row]], ids: Mapping[str, Iterator[int]], 
             "id": measurement_id, "device_result_id": device_ids[measurement.device], "burn": measurement.burn,
             "case": measurement.case, "metric": measurement.metric, "value": measurement.value,
             "spread_ratio": measurement.spread_ratio, "steady_from_seconds": measurement.steady_from_seconds,
-            "digest": measurement.digest})
+            "digest": measurement.digest, "more": dict(measurement.more)})
         batches["series"].append({"measurement_id": measurement_id, "points": pack_points(measurement.points)})
     batches["recording"].extend({
         "id": next(ids["recording"]), "node_result_id": node_id, "source": recording.source,
@@ -111,7 +112,7 @@ def _read_measurement(row: Row[Any]) -> StoredMeasurement:
     return StoredMeasurement(
         device=row.device, burn=row.burn, case=row.case, metric=row.metric, value=number(row.value),
         spread_ratio=number(row.spread_ratio), steady_from_seconds=row.steady_from_seconds, digest=row.digest,
-        points=unpack_points(row.points))
+        more=row.more, points=unpack_points(row.points))
 
 
 def number(stored: float | None) -> float:

@@ -36,6 +36,8 @@ class StoredMeasurement:
     spread_ratio: float
     steady_from_seconds: float | None
     digest: str | None
+    more: Json
+    """What else there is to say of it, that is never searched."""
     points: tuple[tuple[float, float], ...]
     """(seconds on the run's clock, value)."""
 
@@ -58,6 +60,8 @@ class StoredDevice:
     clock_max_hertz: float | None
     link_bytes_per_second: float | None
     link: str | None
+    more: Json
+    """What else there is to say of it, that is never searched."""
     verdict: Verdict
     reasons: tuple[Json, ...]
 

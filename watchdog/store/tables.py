@@ -72,6 +72,7 @@ class DeviceResult(_Base, table=True):
     clock_max_hertz: float | None = Field(sa_column=Column(Float))
     link_bytes_per_second: float | None = Field(sa_column=Column(Float))
     link: str | None = Field(sa_column=Column(Text))
+    more: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     verdict: str = Field(sa_column=Column(Text, nullable=False))
     reasons: list[Any] = Field(sa_column=Column(JSON, nullable=False))
 
@@ -89,6 +90,7 @@ class Measurement(_Base, table=True):
     spread_ratio: float | None = Field(sa_column=Column(Float))
     steady_from_seconds: float | None = Field(sa_column=Column(Float))
     digest: str | None = Field(sa_column=Column(Text))
+    more: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
 class Series(_Base, table=True):

@@ -70,6 +70,7 @@ def _devices() -> None:
         sa.Column("clock_max_hertz", sa.Float),
         sa.Column("link_bytes_per_second", sa.Float),
         sa.Column("link", sa.Text),
+        sa.Column("more", sa.JSON, nullable=False),
         sa.Column("verdict", sa.Text, nullable=False),
         sa.Column("reasons", sa.JSON, nullable=False))
     op.create_index("ix_device_result_node_result_id", "device_result", ["node_result_id"])
@@ -88,7 +89,8 @@ def _measurements() -> None:
         sa.Column("value", sa.Float),
         sa.Column("spread_ratio", sa.Float),
         sa.Column("steady_from_seconds", sa.Float),
-        sa.Column("digest", sa.Text))
+        sa.Column("digest", sa.Text),
+        sa.Column("more", sa.JSON, nullable=False))
     op.create_index("ix_measurement_device_result_id", "measurement", ["device_result_id"])
     op.create_table(
         "series",

@@ -1,0 +1,93 @@
+"""The migrations make what the tables say, and one that fails leaves the file as it was."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from watchdog.store import Store, StoredRun
+from watchdog.store.connection import reading, writing
+from watchdog.store.migrations import SCRIPTS, configuration, migrate
+from watchdog.store.tables import APPLICATION_ID, METADATA, SCHEMA
+
+NEXT = '''
+"""A next step, for a test."""
+import sqlalchemy as sa
+from alembic import op
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
+    op.add_column("run", sa.Column("note", sa.Text))
+    op.execute("UPDATE run SET command = 'rewritten'")
+    {last}
+'''
+
+
+@pytest.fixture
+def store(tmp_path: Path, run: StoredRun) -> Store:
+    store = Store.open(tmp_path / "state")
+    store.add(run)
+    return store
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    copy = tmp_path / "scripts"
+    shutil.copytree(SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    try:
+        return list(connection.iterdump())
+    finally:
+        connection.close()
+
+
+def test_the_migrations_make_the_tables_that_the_program_uses(store: Store) -> None:
+    with reading(store.engine) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_the_program_knows_the_newest_migration() -> None:
+    assert ScriptDirectory.from_config(configuration()).get_heads() == [SCHEMA]
+
+
+def test_the_file_says_whose_it_is(store: Store) -> None:
+    assert APPLICATION_ID.to_bytes(4, "big") == b"FRYR"
+    assert store.path.read_bytes()[68:72] == b"FRYR"  # offset: https://sqlite.org/fileformat.html#application_id
+
+
+def test_a_failed_migration_leaves_the_file_as_it_was(store: Store, scripts: Path, run: StoredRun) -> None:
+    (scripts / "versions" / "0002_next.py").write_text(NEXT.format(last='raise OSError("power cut")'))
+    before = dump(store.path)
+    with pytest.raises(OSError, match="power cut"), writing(store.engine) as connection:
+        migrate(connection, scripts)
+    assert dump(store.path) == before
+    assert Store.open(store.path.parent).load("r1") == run
+
+
+def test_a_migration_keeps_what_is_there(store: Store, scripts: Path) -> None:
+    (scripts / "versions" / "0002_next.py").write_text(NEXT.format(last="pass"))
+    with writing(store.engine) as connection:
+        migrate(connection, scripts)
+    connection = sqlite3.connect(store.path)
+    assert connection.execute("SELECT id, command, note FROM run").fetchall() == [("r1", "rewritten", None)]
+    assert connection.execute("SELECT count(*) FROM series").fetchone() == (1,)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+    connection.close()
+
+
+def test_migrating_twice_changes_nothing(store: Store) -> None:
+    before = dump(store.path)
+    with writing(store.engine) as connection:
+        migrate(connection)
+    assert dump(store.path) == before
