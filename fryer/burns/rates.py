@@ -27,17 +27,19 @@ class Lane:
     index: int
     """Which queue."""
     queue: Callable[[], int]
-    """Queues one piece of work; returns how many bytes of it are reported."""
+    """Queues one piece of work; returns how much of it is reported: bytes, or floating-point operations."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
     """Work completed in one interval."""
 
+    since_seconds: float
+    """Beginning of the interval on the run's clock."""
     at_seconds: float
     """End of the interval on the run's clock."""
     value: float
-    """Bytes a second, all lanes together."""
+    """Work a second, all lanes together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +52,18 @@ class _Batch:
         return max(device.wait(mark) for device, mark in self.marks)
 
 
-def measure(lanes: Sequence[Lane], seconds: float, stop: Callable[[], bool]) -> Iterator[Rate]:
+def measure(lanes: Sequence[Lane], seconds: float, stop: Callable[[], bool],
+            interval_seconds: float | None = None) -> Iterator[Rate]:
     """Repeat the work of all lanes at the same time for `seconds` of the run's clock; yields a rate about each second.
 
     The lanes repeat their work equally often, so several move at the pace of the slowest. What finds out how long a
     batch must be also warms up, and is not reported. A stop ends it within a few batches, without a rate for the
-    interval that was cut short; what ran its time gives one rate at least.
+    interval that was cut short; what ran its time gives one rate at least. `interval_seconds` is by default a second,
+    or less in a short time.
     """
     clock = lanes[0].device.clock
     end = clock.now() + seconds
-    interval = min(POINT_SECONDS, seconds / LEAST_POINTS)
+    interval = interval_seconds or min(POINT_SECONDS, seconds / LEAST_POINTS)
     per_batch = _calibrate(lanes, min(BATCH_SECONDS, interval / 2), stop)
     flying: deque[_Batch] = deque()
     begin, done, amount, num_rates = _idle_since(lanes), 0.0, 0, 0
@@ -70,7 +74,7 @@ def measure(lanes: Sequence[Lane], seconds: float, stop: Callable[[], bool]) -> 
         done = batch.wait()
         amount += batch.amount
         if done - begin >= interval or (done >= end and not num_rates and done > begin):
-            yield Rate(at_seconds=done, value=amount / (done - begin))
+            yield Rate(since_seconds=begin, at_seconds=done, value=amount / (done - begin))
             begin, amount, num_rates = done, 0, num_rates + 1
         if done >= end and num_rates:
             break
