@@ -1,0 +1,55 @@
+"""A device slower than the other devices of its part that were qualified before, anywhere."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import median
+
+from fryer.ceiling import possible
+from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
+from fryer.judges.conclusion import Conclusion, conclude, devices_by_name, observed, show_rate, what
+from fryer.judges.limits import Limits
+from fryer.judges.shortfall import Bounds, comparison
+from fryer.steady import robust_sigma
+from watchdog.vocabulary.verdicts import Verdict
+
+_OWN_JUDGES = ("p2p", "pcie")
+"""Links differ by platform, so a fleet's links do not compare."""
+
+
+def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
+    """``below_fleet`` for each figure that is low among enough other devices of the part."""
+    devices = devices_by_name(evidence)
+    here = {device.uuid for device in evidence.devices}
+    fleet: defaultdict[tuple[str, str, str, str], dict[str, float]] = defaultdict(dict)
+    for other in sorted(evidence.fleet_past, key=lambda p: p.at):
+        if other.uuid not in here:
+            fleet[other.part, other.burn, other.case, other.metric][other.uuid] = other.value
+    conclusions = []
+    for found in possible(evidence):
+        device = devices.get(found.device)
+        if device is None or found.burn in _OWN_JUDGES:
+            continue
+        values = list(fleet[device.part, found.burn, found.case, found.metric].values())
+        if len(values) >= limits.fleet_least_devices:
+            conclusions += _compare(evidence, found, device, values, limits)
+    return conclusions
+
+
+def _compare(evidence: NodeEvidence, found: Measurement, device: DeviceInfo, values: Sequence[float],
+             limits: Limits) -> list[Conclusion]:
+    middle = median(values)
+    if middle <= 0:
+        return []
+    noise = limits.noise_factor * robust_sigma(values) / middle
+    bounds = Bounds(warn_ratio=limits.fleet_warn_ratio, fail_ratio=limits.fleet_fail_ratio, noise_ratio=noise)
+    shortfall = 1 - found.value / middle
+    verdict: Verdict | None = bounds.grade(shortfall)
+    if verdict is None:
+        return []
+    return [conclude(
+        evidence, found.device, "below_fleet", verdict,
+        f"{what(found)} reached {show_rate(found.value, found.metric)}, {shortfall:.1%} below the median "
+        f"{show_rate(middle, found.metric)} of {len(values)} other {device.part}",
+        figures=comparison(found, middle, bounds, [f"{len(values)} devices"]) | observed(evidence, found),
+        remedy="compare the node with a healthy one: power limit, clocks, cooling, driver; then field diagnostics",
+        burn=found.burn)]
