@@ -27,7 +27,7 @@ DRIFT_RATIO = 0.02
 """Change over the length of the run, relative to the median, from which a level is no longer one. Ours: under half of
 the smallest limit that the verdict works with (-5 % of the node), above the 1 % that a settled GPU wanders."""
 SHORT_DRIFT_RATIO = 0.10
-"""The same for a series too short to estimate its own noise."""
+"""The same for a series too short to estimate its own noise; what was seen counts, and is not carried on."""
 SHORT_COUNT = 12
 """Fewer values than this are a short series: ten second differences are the least that give a usable median."""
 NUM_ERRORS = 4.0
@@ -154,7 +154,7 @@ def _drift(kept: Sequence[float], *, run_length: int) -> tuple[float, float]:
     changes = [b - a for a, b in pairwise(thirds)] + [thirds[2] - thirds[0]]
     change = max(changes, key=abs)
     error = _MEDIAN_ERROR * _noise(kept) / sqrt(size)
-    carried = run_length / (len(kept) - size)
+    carried = run_length / (len(kept) - size) if run_length >= SHORT_COUNT else 1.0
     return change / middle * carried, NUM_ERRORS * sqrt(2) * error / abs(middle) * carried
 
 

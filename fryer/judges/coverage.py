@@ -9,7 +9,7 @@ from watchdog.vocabulary.verdicts import Verdict
 
 
 def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
-    """``nothing_measured`` ERROR for a device without a figure, unless its burns were skipped or the run interrupted."""
+    """``nothing_measured`` ERROR for a device without a figure, unless all was skipped or the run interrupted."""
     if evidence.interrupted:
         return []
     if not evidence.devices:

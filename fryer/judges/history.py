@@ -33,10 +33,10 @@ def _below(evidence: NodeEvidence, found: Measurement, before: PastMeasurement, 
            verdict: Verdict) -> Conclusion:
     return conclude(
         evidence, found.device, "below_own_past", verdict,
-        f"{what(found)} reached {show_rate(found.value, found.metric)}, {1 - found.value / before.value:.1%} below "
-        f"the {show_rate(before.value, found.metric)} of its own qualification at {before.at}",
+        f"{what(found)} reached {show_rate(found.value, found.metric)}, {1 - found.value / before.value:.1%} below the "
+        f"{show_rate(before.value, found.metric)} of its own qualification at {before.at}",
         figures=comparison(found, before.value, bounds, [before.run_id]) | observed(evidence, found) | {
             "past_at": before.at, "past_node": before.node, "past_run_id": before.run_id},
-        remedy="find what changed since: driver, firmware, power limit, cooling, or the device; repeat it; if it stays, "
-               "field diagnostics",
+        remedy="find what changed since: driver, firmware, power limit, cooling, or the device; repeat it; if it "
+               "stays, field diagnostics",
         burn=found.burn)

@@ -40,7 +40,7 @@ class Limits:
     throttle_fail_seconds: float = 2.0
     """And at least so long: a single look at once a second is no share."""
     throttle_ignore_seconds: float = 0.1
-    """Less than this in the driver's counters is nothing: DCGM fails healthy GPUs for "0.0 s" (NVIDIA/DCGM issue 242)."""
+    """Less than this in the driver's counters is nothing: DCGM fails GPUs for "0.0 s" (NVIDIA/DCGM issue 242)."""
     margin_warn_celsius: float = 2.0
     """Degrees left to the slowdown threshold; the slowdown offset itself is 2 on an H100."""
     ecc_corrected_per_hour: float = 100.0

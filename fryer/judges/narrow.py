@@ -50,7 +50,8 @@ def _compare(evidence: NodeEvidence, device: DeviceInfo, link: _Link, peers: Seq
         f"Gen{expected[0]} x{expected[1]}",
         figures={"generation": link[0], "width": link[1], "expected_generation": expected[0],
                  "expected_width": expected[1], "pci_bus_id": device.pci_bus_id},
-        remedy="reseat the GPU or its riser; look for AER errors; check the slot's setting in the firmware", burn="pcie")
+        remedy="reseat the GPU or its riser; look for AER errors; check the slot's setting in the firmware",
+        burn="pcie")
 
 
 def _rate(link: _Link) -> float:
