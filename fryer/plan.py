@@ -30,8 +30,8 @@ class Plan:
     """Empty: all that the device multiplies natively."""
     phases: tuple[Phase, ...]
     seed: int
-    memory_ratio: float
-    """Share of free device memory that burns may use."""
+    memory_ratio: float | None
+    """Share of the free memory that burns may use; None: what suits the device (`fryer.workers.MEMORY_RATIO`)."""
     scenario: str | None = None
     """Path of the scenario that stands in for the hardware."""
 
@@ -58,13 +58,13 @@ def show_seconds(seconds: float) -> str:
 
 
 def make_plan(*, nodes: Sequence[str], seconds: float, dtypes: Sequence[str], burns: Sequence[str], seed: int,
-              memory_ratio: float, scenario: str | None) -> Plan:
+              memory_ratio: float | None, scenario: str | None) -> Plan:
     """Check every argument and share the duration among the burns; raises `UsageError` for the first that is wrong."""
     if not nodes:
         raise UsageError("--nodes names no node; write for example --nodes localhost")
     if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise UsageError(f"--duration {show_duration(seconds)} is outside what can be measured; give 1s to 30d")
-    if not 0 < memory_ratio < 1:
+    if memory_ratio is not None and not 0 < memory_ratio < 1:
         raise UsageError(f"--memory {memory_ratio} is no share of the free memory; give a number between 0 and 1")
     for dtype in dtypes:
         if dtype not in DTYPES:

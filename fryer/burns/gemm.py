@@ -67,7 +67,8 @@ class _Rounds:
         self._end = end_seconds
         self._task = task
         self._ring = Ring(device, pool, case)
-        self._flops = device.shape(pool.dtype).flops
+        self._per_call = device.products_per_call(pool.dtype)
+        self._flops = device.shape(pool.dtype).flops * self._per_call
         self._num_products = 0
         self._meter = Meter(device=device.name, burn="gemm", case=case, metric=FLOPS,
                             start_seconds=device.wait(device.mark()))
@@ -106,7 +107,7 @@ class _Rounds:
 
     def _settle(self) -> Iterator[Record]:
         settled = self._ring.settle()
-        self._num_products += 1
+        self._num_products += self._per_call
         point = self._meter.add(self._flops, settled.at_seconds)
         if point:
             yield point
@@ -124,7 +125,8 @@ class _Rounds:
         if last is None:
             return
         (row, column), result = last
-        spot = spot_check(self._pool.dtype, self._pool.a[row], self._pool.b[column], result, self._pool.seed_of("a", row))
+        spot = spot_check(self._pool.dtype, self._pool.a[row], self._pool.b[column], result,
+                          self._pool.seed_of("a", row))
         if spot:
             yield Mismatch(
                 device=self._device.name, burn="gemm", case=self._case, seed=self._pool.seed_of("a", row),

@@ -67,13 +67,13 @@ def _side(device: Device, seed: int) -> _Side:
 
 
 def _copy_and_wait(sender: _Side, receiver: _Side) -> None:
-    sender.device.copy(sender.outgoing, receiver.incoming)
+    sender.device.copy(sender.outgoing, receiver.incoming, to_peer=True)
     sender.device.wait(sender.device.mark())
 
 
 def _lane(sender: _Side, receiver: _Side) -> Lane:
     def queue() -> int:
-        sender.device.copy(sender.outgoing, receiver.incoming)
+        sender.device.copy(sender.outgoing, receiver.incoming, to_peer=True)
         return sender.outgoing.nbytes * sender.device.scale
 
     return Lane(sender.device, 0, queue)

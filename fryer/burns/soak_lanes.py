@@ -116,7 +116,8 @@ class Products:
         differs = torch.ne(self._slot[pair], self._first[pair])
         self._num_wrong[pair] += differs
         self._last_wrong[pair] = torch.where(differs, self._slot[pair], self._last_wrong[pair])
-        return self._stage.device.shape(self._dtype).flops
+        device = self._stage.device
+        return device.shape(self._dtype).flops * device.products_per_call(self._dtype)
 
     def _look(self) -> None:
         """Read what the comparisons found since the last look."""

@@ -29,11 +29,11 @@ class Spot:
 
 
 def spot_check(dtype: str, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, seed: int) -> Spot | None:
-    """Compare `SAMPLES` elements of c = a·b (shapes (m, k), (k, n), (m, n)) with float64; None when all are in bounds.
+    """Compare `SAMPLES` elements of c = a·b, shapes (m, k), (k, n), (m, n), with float64; None when all are in bounds.
 
-    The bound is the a-priori one of a sum of k products (Higham, Accuracy and Stability of Numerical Algorithms, section
-    3.1): |c - exact| <= u_c·|exact| + (k·u_add + 2·u_in)·Σ|a·b|. It never cries wolf; what it misses is found by digests.
-    fp8 operands are read as B^T, as they were multiplied. A NaN is outside every bound.
+    The bound is the a-priori one of a sum of k products (Higham, Accuracy and Stability of Numerical Algorithms,
+    section 3.1): |c - exact| <= u_c·|exact| + (k·u_add + 2·u_in)·Σ|a·b|. It never cries wolf; what it misses is found
+    by digests. fp8 operands are read as B^T, as they were multiplied. A NaN is outside every bound.
     """
     right = b.t() if dtype == "fp8" else b
     generator = torch.Generator().manual_seed(seed & 0x7FFFFFFF)

@@ -70,6 +70,9 @@ class Device(Protocol):
     def real_shape(self, dtype: str) -> Shape:
         """Shape of the product that is really computed; differs from `shape` on a simulated device only."""
 
+    def products_per_call(self, dtype: str) -> int:
+        """How many products of `shape` one call of `multiply` stands for; other than 1 on a simulated device only."""
+
     def operand(self, dtype: str, rows: int, columns: int, seed: int) -> torch.Tensor:
         """Random operand with wide exponents; equal for equal arguments on all devices of a part."""
 
@@ -79,8 +82,8 @@ class Device(Protocol):
     def multiply(self, dtype: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
         """Queue C = A·B into `out`; raises `UnsupportedDtypeError`."""
 
-    def copy(self, source: torch.Tensor, destination: torch.Tensor) -> None:
-        """Queue a copy, within the device, to or from pinned host memory, or to another device."""
+    def copy(self, source: torch.Tensor, destination: torch.Tensor, *, to_peer: bool = False) -> None:
+        """Queue a copy, within the device, to or from pinned host memory, or (`to_peer`) to another device."""
 
     def triad(self, b: torch.Tensor, c: torch.Tensor, out: torch.Tensor) -> None:
         """Queue out = b + 3·c (STREAM triad) in the device's memory."""

@@ -54,6 +54,11 @@ class CpuDevice:
         """What is reported is what is computed."""
         return self.shape(dtype)
 
+    def products_per_call(self, dtype: str) -> int:
+        """One."""
+        del dtype
+        return 1
+
     def operand(self, dtype: str, rows: int, columns: int, seed: int) -> torch.Tensor:
         """See `fryer.burns.operands.operand`."""
         return operand(dtype, rows, columns, seed, self.torch_device)
@@ -71,8 +76,9 @@ class CpuDevice:
             raise UnsupportedDtypeError(self._emulated[dtype])
         product(dtype)(a, b, out)
 
-    def copy(self, source: torch.Tensor, destination: torch.Tensor) -> None:
+    def copy(self, source: torch.Tensor, destination: torch.Tensor, *, to_peer: bool = False) -> None:
         """A copy within host memory."""
+        del to_peer
         destination.copy_(source)
 
     def triad(self, b: torch.Tensor, c: torch.Tensor, out: torch.Tensor) -> None:

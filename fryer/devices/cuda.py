@@ -61,6 +61,11 @@ class CudaDevice:
         """What is reported is what is computed."""
         return self.shape(dtype)
 
+    def products_per_call(self, dtype: str) -> int:
+        """One."""
+        del dtype
+        return 1
+
     def operand(self, dtype: str, rows: int, columns: int, seed: int) -> torch.Tensor:
         """See `fryer.burns.operands.operand`."""
         return operand(dtype, rows, columns, seed, self.torch_device)
@@ -78,8 +83,9 @@ class CudaDevice:
         torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
         product(dtype)(a, b, out)
 
-    def copy(self, source: torch.Tensor, destination: torch.Tensor) -> None:
+    def copy(self, source: torch.Tensor, destination: torch.Tensor, *, to_peer: bool = False) -> None:
         """Queue a copy; to and from pinned host memory it does not block."""
+        del to_peer  # the tensors tell
         destination.copy_(source, non_blocking=True)
 
     def triad(self, b: torch.Tensor, c: torch.Tensor, out: torch.Tensor) -> None:

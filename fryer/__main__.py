@@ -1,0 +1,5 @@
+"""``python -m fryer`` is the ``fryer`` command."""
+
+from fryer.main import main
+
+main()

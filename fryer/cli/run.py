@@ -1,0 +1,159 @@
+"""``fryer run``: qualify nodes. It turns arguments into a plan, carries it out, shows and keeps the result."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fryer.hardware import Hardware
+    from fryer.outputs import Output
+    from fryer.plan import Plan
+    from fryer.result import RunResult
+    from fryer.runner import Past
+    from watchdog.store import Store
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def run(  # noqa: PLR0913, PLR0917 - one parameter an option
+    nodes: Annotated[str, typer.Option(metavar="SET", help="Which nodes: localhost, or a node set of a scenario.")],
+    duration: Annotated[str, typer.Option(metavar="TIME", help="How long to measure, all burns together: 90s, 10m, "
+                                          "2h.")] = "60s",
+    dtypes: Annotated[str, typer.Option(metavar="LIST", help="Number formats of the products: bf16, fp16, fp32, tf32, "
+                                        "fp8, fp64, int8. Default: what LLMs are trained in here.")] = "",
+    burns: Annotated[str, typer.Option(metavar="LIST", help="Only these burns: gemm, memory, hbm, pcie, p2p, soak. "
+                                       "Default: all.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line; the last is the verdict.")] = False,
+    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also write a page with every series and "
+                                                "the evidence.")] = None,
+    simulate: Annotated[str | None, typer.Option(metavar="FILE", help="A scenario in place of the hardware: a file, or "
+                                                 "the name of a ready one (fryer scenarios).")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random operands; equal seeds give equal products.")] = 1,
+    memory: Annotated[float | None, typer.Option(metavar="RATIO", help="Share of the free memory to use. Default: 0.9 "
+                                                 "on a GPU, 0.25 on a CPU.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A warning exits 1 too.")] = False,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results are kept. Default: "
+                                               "$FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
+                                               "~/.local/state/fryer for a user.")] = None,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Keep the result in the history.")] = True,
+) -> None:
+    """Qualify nodes: load every device, verify every result, and say with evidence which one is not fit.
+
+    \b
+    Examples:
+      fryer run --nodes localhost --duration 10m --report qualification.html
+      fryer run --nodes node001 --duration 20s --simulate slow_gpu
+
+    \b
+    Exit codes: 0 fit; 1 a device or node failed (or warned, with --strict); 2 wrong usage;
+    3 cannot tell: inconclusive, stopped early, or the tool's own failure.
+    """
+    from fryer.hardware import parse_nodes
+    from fryer.outputs.html import check_path
+    from fryer.plan import make_plan
+    from watchdog.simulator.scenario import load
+    from watchdog.vocabulary.units import parse_duration
+    from watchdog.vocabulary.verdicts import exit_code
+
+    scenario = load(simulate) if simulate else None
+    plan = make_plan(nodes=parse_nodes(nodes, scenario), seconds=parse_duration(duration), dtypes=_words(dtypes),
+                     burns=_words(burns), seed=seed, memory_ratio=memory, scenario=simulate)
+    if report is not None:
+        check_path(report)
+    store = _open_store(state) if keep else None
+    result = _carry_out(plan, store, as_json=as_json)
+    kept = store is None or _save(store, result)
+    if report is not None:
+        from fryer.outputs.html import write
+
+        write(result, report)
+        print(f"report: {report}", file=sys.stderr)
+    code = exit_code(result.verdict, strict=strict)
+    raise typer.Exit(code if kept or code == 1 else 3)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _open_store(state: Path | None) -> Store:
+    from watchdog.store import Store, default_directory
+
+    return Store.open(state or default_directory())
+
+
+def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> RunResult:
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from fryer.result import RunInfo
+    from fryer.runner import Stopper
+    from fryer.runner import run as carry_out
+
+    info = RunInfo(run_id=str(uuid4()), started_at=datetime.now(UTC).isoformat(timespec="seconds"), plan=plan,
+                   command=shlex.join(["fryer", *sys.argv[1:]]))
+    output = _output(as_json=as_json)
+    try:
+        result = carry_out(info, output, _past(store, is_simulated=plan.scenario is not None), Stopper())
+        output.finish(result)
+    finally:
+        output.close()
+    return result
+
+
+def _output(*, as_json: bool) -> Output:
+    if as_json:
+        from fryer.outputs.ndjson import JsonOutput
+
+        return JsonOutput(sys.stdout)
+    if sys.stderr.isatty() and sys.stdout.isatty():
+        import time
+
+        from rich.console import Console
+
+        from fryer.outputs.live import LiveOutput
+
+        return LiveOutput(Console(stderr=True), sys.stdout, time.monotonic)
+    from fryer.outputs.table import TableOutput
+
+    return TableOutput(sys.stdout, sys.stderr)
+
+
+def _past(store: Store | None, *, is_simulated: bool) -> Past:
+    """What the store knows of a node's devices, and of others of their parts."""
+    from fryer import archive
+    from fryer.runner import nothing_past
+
+    if store is None:
+        return nothing_past
+
+    def ask(hardware: Hardware) -> tuple[tuple[archive.PastMeasurement, ...], tuple[archive.PastMeasurement, ...]]:
+        uuids = {info.uuid for info in hardware.infos}
+        parts = {info.part for info in hardware.infos}
+        return (archive.own_past(store, uuids, is_simulated=is_simulated),
+                archive.fleet_past(store, parts, uuids, is_simulated=is_simulated))
+
+    return ask
+
+
+def _save(store: Store, result: RunResult) -> bool:
+    """Keep the result; where the database fails now, keep it in a file and say how to take it in later."""
+    import tempfile
+
+    from fryer import archive
+    from watchdog.vocabulary.errors import StoreError
+
+    try:
+        archive.save(store, result)
+    except StoreError as error:
+        path = archive.spool(result, Path(tempfile.gettempdir()))
+        print(f"fryer: {error}\nfryer: the result is kept in {path}; take it in later with: "
+              f"fryer history --import {path}", file=sys.stderr)
+        return False
+    return True

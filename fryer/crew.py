@@ -1,0 +1,131 @@
+"""The workers of one phase, seen from the runner: started together, listened to, stopped, and killed when they hang."""
+
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+
+from fryer.records import Problem, Record
+from fryer.workers import Done, Order, Ready, work
+from watchdog.vocabulary.verdicts import Verdict
+
+START_SECONDS = 120.0
+"""From the fork to an open device. A first CUDA context on a node of eight GPUs without persistence takes tens."""
+OVERRUN_SECONDS = 15.0
+"""How much longer than asked a burn may take: it ends within a second or two of its time where all is well."""
+STOP_SECONDS = 5.0
+"""From the wish to stop to the kill. Burns look every second and have a second's work queued at most."""
+
+
+@dataclass(slots=True)
+class _Member:
+    process: ForkServerProcess
+    connection: Connection
+    order: Order
+    deadline: float
+    """Real time (`time.monotonic`) at which it is killed."""
+    is_ready: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.order.specs[0].name
+
+
+def make_context() -> ForkServerContext:
+    """A fork server with torch and the burns loaded. Forking is safe: nothing in it has touched a GPU."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["fryer.preload"])
+    return context
+
+
+class Crew:
+    """Workers that burn at the same time."""
+
+    def __init__(self, context: ForkServerContext, orders: Sequence[Order]) -> None:
+        """Start one process an order."""
+        self._stop = context.Event()
+        self._stopping = False
+        self._members = [self._start(context, order) for order in orders]
+        self.hung: set[str] = set()
+        """Devices whose worker had to be killed."""
+
+    def _start(self, context: ForkServerContext, order: Order) -> _Member:
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=work, args=(sender, self._stop, order), daemon=True)
+        process.start()
+        sender.close()
+        return _Member(process, receiver, order, time.monotonic() + START_SECONDS)
+
+    @property
+    def is_over(self) -> bool:
+        """No worker is left."""
+        return not self._members
+
+    @property
+    def is_ready(self) -> bool:
+        """Every worker that is left has opened its device."""
+        return all(member.is_ready for member in self._members)
+
+    def stop(self) -> None:
+        """Ask all to end; those that don't within `STOP_SECONDS` are killed."""
+        if not self._stopping:
+            self._stopping = True
+            self._stop.set()
+            deadline = time.monotonic() + STOP_SECONDS
+            for member in self._members:
+                member.deadline = min(member.deadline, deadline)
+
+    def listen(self, seconds: float) -> Iterator[Record]:
+        """What workers sent within the next `seconds` (real time); a worker that died or hung yields a `Problem`."""
+        by_connection = {member.connection: member for member in self._members}
+        for ready in wait(list(by_connection), timeout=seconds):
+            assert isinstance(ready, Connection)
+            yield from self._receive(by_connection[ready])
+        for member in [m for m in self._members if time.monotonic() > m.deadline]:
+            yield self._kill(member)
+
+    def kill(self) -> None:
+        """End all at once."""
+        for member in list(self._members):
+            self._end(member)
+
+    def _receive(self, member: _Member) -> Iterator[Record]:
+        try:
+            while member.connection.poll():
+                message = member.connection.recv()
+                if isinstance(message, Ready):
+                    member.is_ready = True
+                    if not self._stopping:
+                        order = member.order
+                        member.deadline = time.monotonic() + order.seconds / order.clock.speed + OVERRUN_SECONDS
+                elif isinstance(message, Done):
+                    self._end(member)
+                    return
+                else:
+                    yield message
+        except (EOFError, OSError):
+            member.process.join(STOP_SECONDS)
+            code = member.process.exitcode
+            self._end(member)
+            yield self._problem(member, "crashed", f"its process ended with exit code {code}; see dmesg")
+
+    def _kill(self, member: _Member) -> Problem:
+        self.hung.add(member.name)
+        what = "did not stop when asked" if self._stopping else (
+            "did not end in time" if member.is_ready else f"was not open after {START_SECONDS:.0f} s")
+        self._end(member)
+        return self._problem(member, "deadline", f"{what}, and its process was killed")
+
+    def _problem(self, member: _Member, code: str, what: str) -> Problem:
+        return Problem(device=member.name, burn=member.order.burn, case="", verdict=Verdict.ERROR, code=code,
+                       message=f"{member.order.burn} on {member.name}: {what}")
+
+    def _end(self, member: _Member) -> None:
+        self._members.remove(member)
+        member.process.join(0.5)
+        if member.process.exitcode is None:
+            member.process.kill()
+            member.process.join(1.0)  # a process in D state outlives this; it is left to the kernel
+        member.connection.close()

@@ -1,0 +1,88 @@
+"""What a run burns and reads: this machine, or a simulated node in its place. The runner does not ask which."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from socket import gethostname
+
+from ClusterShell.NodeSet import NodeSet, NodeSetException
+from watchdog.collectors.nvml_process import NvmlProcess
+from watchdog.simulator.node import SimulatedNode
+
+from fryer.evidence import DeviceInfo
+from fryer.platform import discover, identity_info
+from fryer.workers import DeviceSpec
+from watchdog.clock import RunClock
+from watchdog.simulator.scenario import Scenario, load, scenario_path
+from watchdog.vocabulary.errors import SourceMissing, UsageError, nearest
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """One node, ready to be burned."""
+
+    node: str
+    clock: RunClock
+    infos: tuple[DeviceInfo, ...]
+    specs: tuple[DeviceSpec, ...]
+    nvml: NvmlProcess | None
+    """None where there are no NVIDIA GPUs."""
+
+
+def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
+    """The nodes that ``--nodes`` means; raises `UsageError` for an empty or broken set, and for other machines."""
+    try:
+        nodes = tuple(NodeSet(text))
+    except NodeSetException as error:
+        raise UsageError(f"--nodes {text!r} is no node set: {error}; write for example node[001-004,007]") from error
+    if not nodes:
+        raise UsageError("--nodes names no node; write for example --nodes localhost")
+    if scenario is not None:
+        return _simulated_nodes(nodes, scenario)
+    here = gethostname()
+    known = (*LOCAL, here, here.partition(".")[0])
+    others = [node for node in nodes if node not in known]
+    if others:
+        raise UsageError(f"--nodes {text}: only this machine can be qualified so far ({here}, or localhost), not "
+                         f"{others[0]}; run the command on each node, for example with srun or clush")
+    return (here,)
+
+
+def _simulated_nodes(nodes: Sequence[str], scenario: Scenario) -> tuple[str, ...]:
+    fleet = scenario.fleet.node_names
+    chosen = tuple(fleet[0] if node in LOCAL else node for node in nodes)
+    for node in chosen:
+        if node not in fleet:
+            raise UsageError(f"--nodes: the scenario has no node {node!r}{nearest(node, fleet)}")
+    return chosen
+
+
+def open_hardware(node: str, scenario: str | None) -> Hardware:
+    """Start the clock and the NVML reader, and find the devices of one node."""
+    return _open_real(node) if scenario is None else _open_simulated(node, scenario)
+
+
+def _open_real(node: str) -> Hardware:
+    clock = RunClock.start()
+    nvml: NvmlProcess | None = None
+    try:
+        nvml = NvmlProcess(clock)
+        identities = nvml.identities()
+    except SourceMissing:
+        identities = None
+    found = discover(node, identities)
+    specs = tuple(DeviceSpec(name=device.info.name, kind=device.info.kind, processors=device.processors,
+                             cuda_ordinal=device.cuda_ordinal) for device in found)
+    return Hardware(node=node, clock=clock, infos=tuple(device.info for device in found), specs=specs, nvml=nvml)
+
+
+def _open_simulated(node: str, scenario: str) -> Hardware:
+    clock = RunClock.start(speed=load(scenario).speed)
+    simulated = SimulatedNode(scenario_path=str(scenario_path(scenario)), node=node, clock=clock)
+    nvml = NvmlProcess(clock, simulated)
+    identities = nvml.identities()
+    infos = tuple(identity_info(identity, kind="simulated") for identity in identities)
+    specs = tuple(DeviceSpec(name=info.name, kind="simulated", simulated=simulated, index=identity.index)
+                  for info, identity in zip(infos, identities, strict=True))
+    return Hardware(node=node, clock=clock, infos=infos, specs=specs, nvml=nvml)

@@ -1,0 +1,86 @@
+"""The `fryer` command: finds its subcommands in the entry-point group ``fryer.commands``, and turns errors into exits.
+
+A subcommand's module is imported only when it is called, or listed by ``--help``; modules that hold one import nothing
+heavy at the top, so help is instant.
+"""
+
+import os
+import sys
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from watchdog.vocabulary.errors import FryerError, UsageError, nearest
+
+GROUP = "fryer.commands"
+EXIT_USAGE = 2
+EXIT_CANNOT_TELL = 3
+
+
+def main() -> None:
+    """Run the command line; exits 0, 1, 2 or 3 (see README), 130 when stopped before anything was measured."""
+    try:
+        assert_our_watchdog()
+        app(standalone_mode=True)
+    except FryerError as error:
+        sys.exit(report(error))
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_CANNOT_TELL)
+
+
+def report(error: FryerError) -> int:
+    """Say the error in one line on stderr; returns the exit code: 2 where a person must change something, else 3."""
+    print(f"fryer: {error}", file=sys.stderr)  # noqa: T201 - the one place where errors are shown
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_CANNOT_TELL
+
+
+def assert_our_watchdog() -> None:
+    """Raise `UsageError` when the distribution called ``watchdog`` on PyPI stands where our package should."""
+    found = import_module("watchdog").__file__ or "?"
+    ours = Path(__file__).parent.parent / "watchdog" / "__init__.py"
+    if Path(found).resolve() != ours.resolve():
+        raise UsageError(f"the package watchdog at {found} is not Fryer's (another project has that name); "
+                         "install Fryer into a virtual environment of its own: make setup")
+
+
+class Commands(TyperGroup):
+    """A group whose commands are entry points, loaded when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all installed commands, in the order of a run's life where it is ours, then by name."""
+        del ctx
+        return sorted(_installed())
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Load one command; None for an unknown name."""
+        del ctx
+        entry = _installed().get(cmd_name)
+        if entry is None:
+            return None
+        command = get_command(entry.load())
+        command.name = cmd_name
+        return command
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As the parent does; an unknown command is told the nearest known one."""
+        if args and args[0] not in _installed() and not args[0].startswith("-"):
+            raise UsageError(f"no command {args[0]!r}{nearest(args[0], _installed())}")
+        return super().resolve_command(ctx, args)
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, rich_markup_mode="rich")
+
+
+@app.callback(epilog="Exit codes: 0 good, 1 a node or check failed, 2 wrong usage, 3 cannot tell.")
+def fryer() -> None:
+    """Qualify GPU nodes before a long training run, and say why a node is not fit."""

@@ -1,0 +1,194 @@
+"""Carries out a plan: burns phase by phase on each node, reads the hardware beside them, and has the evidence judged.
+
+It measures nothing and judges nothing itself. However a run ends, what was measured until then is kept and judged.
+"""
+
+import signal
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from types import FrameType
+
+from watchdog.collectors.host import HostReader
+
+from fryer.burns import BURNS
+from fryer.crew import Crew, make_context
+from fryer.evidence import Measurement, NodeEvidence, PastMeasurement
+from fryer.hardware import Hardware, open_hardware
+from fryer.outputs import Output
+from fryer.plan import Phase, Plan
+from fryer.platform import versions
+from fryer.records import Counted, Mismatch, Point, Problem, ProductDigest, Record
+from fryer.result import RunInfo, RunResult
+from fryer.steady import measure
+from fryer.telemetry import Seen, Telemetry
+from fryer.verdict import judge
+from fryer.workers import MEMORY_RATIO, DeviceSpec, Order
+from watchdog.vocabulary.verdicts import Verdict
+
+LISTEN_SECONDS = 0.1
+
+Past = Callable[[Hardware], tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]]
+"""What the store knows of a node's devices, and of others of their parts."""
+
+
+class Stopper:
+    """Whether the run is to end early, and why. The first signal stops it; a second one is the system's to act on."""
+
+    def __init__(self) -> None:
+        """Nothing has asked for a stop yet."""
+        self.reason: str | None = None
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within it, SIGINT and SIGTERM stop the run cleanly."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        self.reason = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
+        signal.signal(number, signal.SIG_DFL)
+
+
+@dataclass(slots=True)
+class _Records:
+    """The records of one node, by type."""
+
+    points: list[Point] = field(default_factory=list)
+    digests: list[ProductDigest] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+
+    def add(self, record: Record) -> None:
+        match record:
+            case Point():
+                self.points.append(record)
+            case ProductDigest():
+                self.digests.append(record)
+            case Mismatch():
+                self.mismatches.append(record)
+            case Problem():
+                self.problems.append(record)
+            case Counted():
+                self.counted.append(record)
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Points as measurements; those of gemm with the sum of their digests."""
+        sums: dict[tuple[str, str, str], int] = defaultdict(int)
+        for digest in self.digests:
+            sums[digest.device, "gemm", digest.case] += int(digest.digest, 16)
+        shown = {key: f"{value & 0xFFFFFFFFFFFFFFFF:016x}" for key, value in sums.items()}
+        return tuple(measure(self.points, shown))
+
+
+def run(info: RunInfo, output: Output, past: Past, stopper: Stopper) -> RunResult:
+    """Qualify every node of the plan, one after the other; returns what was found, also when stopped early."""
+    start = time.monotonic()
+    context = make_context()
+    output.start(info)
+    evidence = []
+    with stopper.listening():
+        for node in info.plan.nodes:
+            if not (stopper.reason and evidence):
+                evidence.append(_NodeRun(info.plan, node, context, output, stopper).run(past))
+    verdicts = tuple(judge(one) for one in evidence)
+    return RunResult(info=info, seconds=time.monotonic() - start, evidence=tuple(evidence), verdicts=verdicts)
+
+
+class _NodeRun:
+    """The phases of one node."""
+
+    def __init__(self, plan: Plan, node: str, context: ForkServerContext, output: Output, stopper: Stopper) -> None:
+        self._plan = plan
+        self._node = node
+        self._context = context
+        self._output = output
+        self._stopper = stopper
+        self._records = _Records()
+        self._hung: set[str] = set()
+
+    def run(self, past: Past) -> NodeEvidence:
+        hardware = open_hardware(self._node, self._plan.scenario)
+        self._output.node(self._node, hardware.infos)
+        own_past, fleet_past = past(hardware)
+        telemetry = Telemetry(hardware.clock, hardware.nvml, HostReader())
+        try:
+            for phase in self._plan.phases:
+                if not self._stopper.reason:
+                    self._phase(hardware, phase, telemetry)
+        finally:
+            seen = telemetry.stop()
+            if hardware.nvml is not None:
+                hardware.nvml.close()
+        return self._evidence(hardware, seen, own_past, fleet_past)
+
+    def _evidence(self, hardware: Hardware, seen: Seen, own_past: tuple[PastMeasurement, ...],
+                  fleet_past: tuple[PastMeasurement, ...]) -> NodeEvidence:
+        names = {info.uuid: info.name for info in hardware.infos}
+        return NodeEvidence(
+            node=self._node, devices=hardware.infos, versions=versions(), measurements=self._records.measurements(),
+            digests=tuple(self._records.digests), mismatches=tuple(self._records.mismatches),
+            problems=tuple(self._records.problems), counted=tuple(self._records.counted),
+            gpu_readings=seen.by_device(names), host_readings=tuple(seen.host), gaps=tuple(seen.gaps),
+            xids=tuple(seen.xids), own_past=own_past, fleet_past=fleet_past, interrupted=self._stopper.reason,
+            repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases})
+
+    def _phase(self, hardware: Hardware, phase: Phase, telemetry: Telemetry) -> None:
+        self._output.phase(self._node, phase.burn, phase.seconds)
+        names = {info.uuid: info.name for info in hardware.infos}
+        with tempfile.TemporaryDirectory(prefix="fryer-") as directory:
+            orders = self._orders(hardware, phase, Path(directory) / "rendezvous")
+            crew = Crew(self._context, orders)
+            try:
+                while not crew.is_over:
+                    if self._stopper.reason:
+                        crew.stop()
+                    for record in crew.listen(LISTEN_SECONDS):
+                        self._take(record)
+                    for reading in telemetry.news():
+                        if reading.uuid in names:
+                            self._output.reading(self._node, names[reading.uuid], reading)
+            finally:
+                crew.kill()
+            self._hung |= crew.hung
+
+    def _orders(self, hardware: Hardware, phase: Phase, rendezvous: Path) -> list[Order]:
+        specs = [spec for spec in hardware.specs if not self._is_out(spec, phase.burn)]
+        if not specs:
+            return []
+        groups = [tuple(specs)] if BURNS[phase.burn].scope == "node" else [(spec,) for spec in specs]
+        ratio = self._plan.memory_ratio or MEMORY_RATIO[specs[0].kind] / (
+            len(specs) if specs[0].kind == "cpu" else 1)
+        return [Order(burn=phase.burn, specs=group, clock=hardware.clock, seconds=phase.seconds, seed=self._plan.seed,
+                      dtypes=self._plan.dtypes, memory_ratio=ratio, rank=rank, num_ranks=len(groups),
+                      rendezvous=f"file://{rendezvous}") for rank, group in enumerate(groups)]
+
+    def _is_out(self, spec: DeviceSpec, burn: str) -> bool:
+        """A device whose worker had to be killed is left alone: a hung driver call would only hang again."""
+        if spec.name in self._hung:
+            self._take(Problem(device=spec.name, burn=burn, case="", verdict=Verdict.SKIPPED, code="hung_before",
+                               message=f"{burn} was not run on {spec.name}: it hung in an earlier burn"))
+        return spec.name in self._hung
+
+    def _take(self, record: Record) -> None:
+        self._records.add(record)
+        self._output.record(self._node, record)
+
+
+def nothing_past(hardware: Hardware) -> tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]:
+    """No store: there is nothing to compare with."""
+    del hardware
+    return (), ()
+
+
