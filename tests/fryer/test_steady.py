@@ -85,6 +85,12 @@ def test_one_dip_or_spike_moves_nothing(place, factor, seed):
     assert found.value == pytest.approx(730e12, rel=0.01)
 
 
+@pytest.mark.parametrize("place", [3, 25, 59])
+def test_a_dip_costs_no_part_of_the_series(place):
+    """Cutting up to a dip in the middle would throw half of the measurement away."""
+    assert steady(points([100.0 if i == place else 700.0 for i in range(60)])).from_seconds == 1.0
+
+
 @given(st.lists(st.floats(1.0, 2.0), min_size=1, max_size=80), st.integers(-20, 60))
 @settings(max_examples=100, deadline=None)
 def test_the_unit_does_not_matter(values, exponent):

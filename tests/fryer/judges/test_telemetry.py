@@ -1,6 +1,7 @@
 """Throttling, heat, ECC, remapping, recovery, loss, Xids and silence: what the driver said while the burns ran."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_a_single_look_is_a_warning_however_short_the_run(make, codes):
     for count in (10, 60, 600):
         evidence = with_readings(make, count, clock_event_reasons=lambda i: 0x44 if i == 5 else 0x4)
         assert codes(throttle.judge(evidence, LIMITS)) == {"thermal_throttle": "WARN"}
+
+
+def test_a_single_look_is_a_warning_though_it_stands_for_long(make, codes):
+    """With a look each five seconds, one of them already fills two seconds and five percent."""
+    sparse = tuple(replace(reading, at_seconds=5 * reading.at_seconds) for reading in make.readings(
+        "GPU-0000", 8, clock_event_reasons=lambda i: 0x20 if i == 3 else 0x4))
+    evidence = make.node([make.gpu(0)], gpu_readings={"gpu0": sparse})
+    assert codes(throttle.judge(evidence, LIMITS)) == {"thermal_throttle": "WARN"}
 
 
 @pytest.mark.parametrize(("every", "verdict"), [(10, "FAIL"), (30, "WARN")])
