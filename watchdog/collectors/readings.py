@@ -78,8 +78,11 @@ class ReaderGap:
     """The NVML reader did not answer within its deadline, and was replaced."""
 
     at_seconds: float
+    """When it began to be silent; a gap that goes on is reported at each look, with the same beginning."""
     for_seconds: float
     message: str
+    uuid: str | None = None
+    """The GPU whose call did not return; None when the reader as a whole was silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
