@@ -19,7 +19,7 @@ from uuid import UUID
 from fryer.cuda_order import CudaEntry, list_cuda
 from fryer.evidence import DeviceInfo
 from fryer.pci_path import read_pci_path
-from fryer.sockets import Socket, parse_cpulist, read_cpu_part, read_sockets
+from fryer.sockets import Socket, parse_cpulist, read_cpu_part, read_isa, read_sockets
 from watchdog.collectors.readings import GpuIdentity
 from watchdog.vocabulary.errors import SourceFailed, SourceMissing
 
@@ -124,7 +124,7 @@ def _with_path(gpu: FoundDevice, root: Path) -> FoundDevice:
 def _cpu(node: str, position: int, socket: Socket, part: str, root: Path) -> FoundDevice:
     return FoundDevice(processors=socket.processors, info=DeviceInfo(
         name=f"cpu{position}", kind="cpu", part=part, uuid=_cpu_uuid(node, socket.package, root),
-        memory_bytes=socket.memory_bytes, cores=socket.cores))
+        memory_bytes=socket.memory_bytes, cores=socket.cores, isa=read_isa(root)))
 
 
 def _cpu_uuid(node: str, package: int, root: Path) -> str:

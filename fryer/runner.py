@@ -97,7 +97,7 @@ def run(info: RunInfo, output: Output, past: Past, stopper: Stopper) -> RunResul
     start = time.monotonic()
     context = make_context()
     output.start(info)
-    evidence = []
+    evidence: list[NodeEvidence] = []
     with stopper.listening():
         for node in info.plan.nodes:
             if not (stopper.reason and evidence):

@@ -15,6 +15,21 @@ from pathlib import Path
 _TOTAL = re.compile(r"MemTotal:\s+(\d+) kB")
 
 
+_WIDEST_FIRST = ("amx_fp16", "amx_bf16", "amx_int8", "avx512_fp16", "avx512_bf16", "avx512f", "avx2")
+"""Flags of /proc/cpuinfo that `fryer.ceiling` knows the rate of."""
+
+
+def read_isa(root: Path = Path("/")) -> str | None:
+    """The widest arithmetic that the processors have, as a flag of /proc/cpuinfo; None when it has none that we know."""
+    try:
+        text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    flags = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    known = set(flags[1].split()) if flags else set()
+    return next((word for word in _WIDEST_FIRST if word in known), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Socket:
     """One processor package, as far as this process may use it."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from fryer.evidence import PastMeasurement
     from fryer.hardware import Hardware
     from fryer.outputs import Output
     from fryer.plan import Plan
@@ -133,7 +134,7 @@ def _past(store: Store | None, *, is_simulated: bool) -> Past:
     if store is None:
         return nothing_past
 
-    def ask(hardware: Hardware) -> tuple[tuple[archive.PastMeasurement, ...], tuple[archive.PastMeasurement, ...]]:
+    def ask(hardware: Hardware) -> tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]:
         uuids = {info.uuid for info in hardware.infos}
         parts = {info.part for info in hardware.infos}
         return (archive.own_past(store, uuids, is_simulated=is_simulated),

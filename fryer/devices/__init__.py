@@ -48,15 +48,20 @@ class Device(Protocol):
 
     name: str
     """``gpu0``, ``cpu0``."""
-    clock: Clock
     torch_device: torch.device
     """Where operands live."""
     scale: int
-    """A simulated device holds 1/scale of the bytes (and of the products) that it reports; 1 on real ones."""
-    default_dtypes: tuple[str, ...]
-    """What is burned when the user names no format; read after `open`."""
+    """A simulated device holds 1/scale of the bytes that it reports; 1 on real ones."""
     host_is_device: bool
     """The device's memory is the host's memory (CPU): there is no link to copy over."""
+
+    @property
+    def clock(self) -> Clock:
+        """The run's clock."""
+
+    @property
+    def default_dtypes(self) -> tuple[str, ...]:
+        """What is burned when the user names no format; read after `open`."""
 
     def open(self) -> None:
         """Make the device current in this process: context, processor affinity, threads. Call once, first."""
