@@ -41,7 +41,7 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     if not region.num_bytes or region.num_bytes < LEAST_OBTAINED * wanted:
         yield _too_little(device, region.num_bytes, wanted)
         return
-    walk = _Walk(device, task, region)
+    walk = Walk(device, task, region)
     covered: set[str] = set()
     while True:
         for name, pattern in PATTERNS.items():
@@ -58,10 +58,11 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
         walk.cycle += 1
 
 
-class _Walk:
+class Walk:
     """One pattern after the other over one region."""
 
     def __init__(self, device: Device, task: Task, region: Region) -> None:
+        """`region` may be of any size; nothing is read before it is written."""
         self.cycle = 0
         self._device = device
         self._task = task

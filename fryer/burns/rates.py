@@ -14,8 +14,9 @@ BATCH_SECONDS = 0.05
 """Long against the cost of a mark (microseconds), short against a stop (seconds)."""
 BATCHES_IN_FLIGHT = 2
 POINT_SECONDS = 1.0
-LEAST_POINTS = 4
-"""A case that lasts less than this many `POINT_SECONDS` is cut into this many shorter intervals."""
+SHORT_INTERVALS = 6
+"""A case that lasts less than this many `POINT_SECONDS` is cut into this many shorter intervals. The first goes to the
+warm-up, and a steady state needs three."""
 _LARGEST_BATCH = 1 << 16
 
 
@@ -63,8 +64,8 @@ def measure(lanes: Sequence[Lane], seconds: float, stop: Callable[[], bool],
     """
     clock = lanes[0].device.clock
     end = clock.now() + seconds
-    interval = interval_seconds or min(POINT_SECONDS, seconds / LEAST_POINTS)
-    per_batch = _calibrate(lanes, min(BATCH_SECONDS, interval / 2), stop)
+    interval = interval_seconds or min(POINT_SECONDS, seconds / SHORT_INTERVALS)
+    per_batch = _calibrate(lanes, min(BATCH_SECONDS, interval / 4), stop)
     flying: deque[_Batch] = deque()
     begin, done, amount, num_rates = _idle_since(lanes), 0.0, 0, 0
     while not stop():

@@ -11,7 +11,7 @@ from queue import Empty
 from threading import Thread
 
 from fryer.burns import Task
-from fryer.burns.rates import LEAST_POINTS, POINT_SECONDS
+from fryer.burns.rates import POINT_SECONDS, SHORT_INTERVALS
 from fryer.burns.soak_lanes import HEAT_SHARE, Copies, Products, Stage, Sums, case_of
 from fryer.burns.transfer import stopped
 from fryer.devices import Device, UnsupportedDtypeError
@@ -27,7 +27,7 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     """Heat, then run all lanes that this device has until the time is over."""
     (device,) = devices
     stage = Stage(device=device, task=task,
-                  interval_seconds=min(POINT_SECONDS, (1 - HEAT_SHARE) * task.seconds / LEAST_POINTS))
+                  interval_seconds=min(POINT_SECONDS, (1 - HEAT_SHARE) * task.seconds / SHORT_INTERVALS))
     products = _products(stage)
     if isinstance(products, Problem):
         yield products
