@@ -20,7 +20,7 @@ from watchdog.vocabulary.verdicts import Verdict
 Figure = dict[str, object]
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8C6BB1", "#7F7F7F")
-"""Okabe and Ito's colours, which people with any colour blindness tell apart, less those that vanish on white or black."""
+"""Okabe and Ito's colours, which colour-blind people tell apart, less those that vanish on white or on black."""
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 _SLOWED = THERMAL_BITS | POWER_BRAKE_BIT
 _LOOK_SECONDS = 1.0
@@ -60,8 +60,9 @@ def styles_of(verdict: NodeVerdict) -> dict[str, Style]:
                             is_marked=d.device in marked) for d in verdict.devices}
 
 
-def rate_charts(evidence: NodeEvidence, styles: Mapping[str, Style]) -> list[Chart]:
+def rate_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart]:
     """One plot a burn and case, all devices in it; of pairs of devices only the matrix is shown."""
+    styles = styles_of(verdict)
     groups: dict[tuple[str, str, str], list[Measurement]] = {}
     for measurement in evidence.measurements:
         if measurement.burn != PAIRS_BURN and measurement.series:
@@ -93,8 +94,9 @@ _TELEMETRY: tuple[tuple[str, str, _Field], ...] = (
 )
 
 
-def telemetry_charts(evidence: NodeEvidence, styles: Mapping[str, Style]) -> list[Chart]:
+def telemetry_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart]:
     """Power, temperatures and clocks of all GPUs over the whole run; empty where NVML gave none."""
+    styles = styles_of(verdict)
     charts = []
     slowed = {device: slowed_spans(readings) for device, readings in evidence.gpu_readings.items()}
     for number, (title, unit, field) in enumerate(_TELEMETRY):
@@ -120,26 +122,27 @@ _HOST: tuple[tuple[str, Callable[[HostReading], float | None]], ...] = (
 )
 
 
-def host_chart(evidence: NodeEvidence) -> Chart | None:
-    """What else the host was busy with; None without readings."""
+def host_charts(evidence: NodeEvidence) -> list[Chart]:
+    """What else the host was busy with, in one plot; empty without readings."""
     lines = [thin(name, [r.at_seconds for r in evidence.host_readings],
                   [None if (value := field(r)) is None else value * 100 for r in evidence.host_readings])
              for name, field in _HOST if any(field(r) is not None for r in evidence.host_readings)]
     if not lines:
-        return None
+        return []
     styles = {line.name: Style(colour=PALETTE[i], dash=_DASHES[i], is_marked=False) for i, line in enumerate(lines)}
     figure = _figure(lines, styles, "% of time", shows_legend=True)
     highest = max((y for line in lines for y in line.y if y is not None), default=0.0)
     _layout(figure)["yaxis"] = {"title": {"text": "% of time"}, "range": [0, max(10.0, highest * 1.1)]}
     _add_burns(figure, evidence)
-    return Chart(key=f"{evidence.node}-host", title="Host pressure", figure=figure, note=_thinned(lines))
+    return [Chart(key=f"{evidence.node}-host", title="Host pressure", figure=figure, note=_thinned(lines))]
 
 
 def slowed_spans(readings: Sequence[GpuReading]) -> list[tuple[float, float, str]]:
     """When heat, hardware or the power brake slowed a GPU: start, end (seconds) and the words for it."""
     spans: list[tuple[float, float, str]] = []
     ends = [later.at_seconds for _, later in pairwise(readings)]
-    for reading, end in zip(readings, [*ends, readings[-1].at_seconds + _LOOK_SECONDS] if readings else [], strict=True):
+    last = [readings[-1].at_seconds + _LOOK_SECONDS] if readings else []
+    for reading, end in zip(readings, [*ends, *last], strict=True):
         words = " + ".join(clock_limits((reading.clock_event_reasons or 0) & _SLOWED))
         if not words:
             continue
@@ -183,7 +186,8 @@ def _range(lines: Sequence[Line], around: Sequence[float]) -> list[float]:
 def _trace(line: Line, style: Style | None, unit: str, *, are_marked: bool) -> Figure:
     is_strong = style is not None and style.is_marked
     return {
-        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": line.name, "x": line.x, "y": line.y,
+        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": line.name,
+        "x": line.x, "y": line.y,
         "line": {"color": style.colour if style and (is_strong or not are_marked) else "muted",
                  "dash": style.dash if style else "solid", "width": 2.6 if is_strong else 1.4},
         "hovertemplate": f"{line.name}: %{{y:.4~g}} {unit} at %{{x:.0f}} s<extra></extra>",

@@ -1,14 +1,15 @@
 """One row a measurement, as the table and the report show it: the figure, its limit, and what was concluded of it.
 
-Pure. It repeats what the judges concluded and adds nothing: a row without a reason of its own has no verdict.
+Pure. It repeats what the judges concluded and adds nothing: a figure passes where none of their reasons is about it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from fryer.evidence import DeviceVerdict, Measurement, NodeEvidence, NodeVerdict, Reason
+from fryer.evidence import Measurement, NodeEvidence, NodeVerdict, Reason
 from fryer.outputs.wording import count_of, show_figure, show_rate, show_ratio
+from fryer.parts import find_part
 from fryer.result import RunResult
 from watchdog.vocabulary.verdicts import Verdict, gravest
 
@@ -28,9 +29,9 @@ class Row:
     steady: str
     """``from 4s``, or ``never``."""
     limit: str
-    """The limit that it was held against, ``-`` where none is told."""
+    """The limit that a reason tells; for a figure that passed, the part's floor; ``-`` where neither is known."""
     verdict: Verdict | None
-    """None: no reason names this measurement."""
+    """PASS where no reason speaks against it; None where the device was not judged."""
     digest: str
 
 
@@ -53,11 +54,10 @@ def rows_of(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Row]:
     burns: dict[str, int] = {}
     for burn, _ in cases:
         burns.setdefault(burn, len(burns))
-    verdicts = {device.device: device for device in verdict.devices}
     middles = _medians(evidence)
     ordered = sorted(evidence.measurements, key=lambda m: (
         burns[m.burn], cases[m.burn, m.case], position.get(m.device, len(position))))
-    return [_row(evidence.node, m, verdicts.get(m.device), middles.get((m.burn, m.case, m.metric))) for m in ordered]
+    return [_row(evidence, m, verdict, middles.get((m.burn, m.case, m.metric))) for m in ordered]
 
 
 def _medians(evidence: NodeEvidence) -> dict[tuple[str, str, str], float]:
@@ -68,45 +68,85 @@ def _medians(evidence: NodeEvidence) -> dict[tuple[str, str, str], float]:
     return {key: median(found) for key, found in values.items() if len(found) > 1}
 
 
-def _row(node: str, measurement: Measurement, device: DeviceVerdict | None, middle: float | None) -> Row:
-    named = [reason for reason in device.reasons if names(reason, measurement)] if device else []
+def _row(evidence: NodeEvidence, measurement: Measurement, verdict: NodeVerdict, middle: float | None) -> Row:
+    judged = next((device for device in verdict.devices if device.device == measurement.device), None)
+    own = judged.reasons if judged else ()
+    named = [reason for reason in own if is_about(reason, measurement)]
+    named += [reason for reason in _pair_reasons(verdict) if _is_slow_pair(reason, measurement)]
     limits = [limit for limit in (limit_of(reason, measurement) for reason in named) if limit]
     start = measurement.steady_from_seconds
     return Row(
-        node=node, device=measurement.device, burn=measurement.burn, case=measurement.case,
+        node=evidence.node, device=measurement.device, burn=measurement.burn, case=measurement.case,
         value=show_rate(measurement.value, measurement.metric, measurement.case),
-        against_median=f"{measurement.value / middle - 1:+.1%}" if middle else "-",
+        against_median=f"{round(measurement.value / middle - 1, 3) + 0.0:+.1%}" if middle else "-",
         spread=show_ratio(measurement.spread_ratio), steady="never" if start is None else f"from {start:.0f}s",
-        limit=limits[0] if limits else "-", verdict=gravest(r.verdict for r in named) if named else None,
+        limit=limits[0] if limits else _floor(evidence, measurement),
+        verdict=gravest(r.verdict for r in named) if named else Verdict.PASS if judged else None,
         digest=measurement.digest or "")
 
 
-def names(reason: Reason, measurement: Measurement) -> bool:
-    """True when the reason's evidence is about this measurement: same case, and same burn and metric where it tells."""
+def _floor(evidence: NodeEvidence, measurement: Measurement) -> str:
+    """The part's floor as `fryer.judges.floor` holds it against a figure that passed; ``-`` where none is known."""
+    part = next((find_part(d.part) for d in evidence.devices if d.name == measurement.device), None)
+    floor = part.floor(measurement.burn, measurement.case, measurement.metric) if part else None
+    return f">= {show_rate(floor.warn, measurement.metric, measurement.case)}" if floor else "-"
+
+
+def is_about(reason: Reason, measurement: Measurement) -> bool:
+    """True when the evidence of a device's reason is about this one of its measurements."""
     evidence = reason.evidence
-    return (evidence.get("case") == measurement.case and evidence.get("burn", measurement.burn) == measurement.burn
+    return (reason.verdict is not Verdict.PASS and evidence.get("case") == measurement.case
+            and evidence.get("burn", measurement.burn) == measurement.burn
             and evidence.get("metric", measurement.metric) == measurement.metric)
 
 
+def _pair_reasons(verdict: NodeVerdict) -> Iterator[Reason]:
+    """Reasons about pairs of devices (`fryer.judges.pairs`), each of which concerns measurements of two devices."""
+    for reasons in [verdict.reasons, *(device.reasons for device in verdict.devices)]:
+        yield from (reason for reason in reasons if isinstance(reason.evidence.get("pairs"), Mapping))
+
+
+def _is_slow_pair(reason: Reason, measurement: Measurement) -> bool:
+    pairs, limit = reason.evidence["pairs"], reason.evidence.get("limit")
+    return (isinstance(pairs, Mapping) and isinstance(limit, float | int) and measurement.value < limit
+            and reason.evidence.get("burn") == measurement.burn
+            and f"{measurement.device} {measurement.case}" in pairs)
+
+
 def limit_of(reason: Reason, measurement: Measurement) -> str:
-    """The limit in a reason's evidence (``limit``, ``floor`` or ``ceiling``), in the measurement's unit; else empty."""
-    for key, sign in (("limit", ""), ("floor", ">= "), ("ceiling", "<= ")):
-        value = reason.evidence.get(key)
-        if isinstance(value, float | int) and not isinstance(value, bool):
-            return sign + show_rate(float(value), measurement.metric, measurement.case)
-        if value is not None:
-            return show_figure(key, value)
-    return ""
+    """The limit in a reason's evidence: ``<= `` a ceiling, ``>= `` a floor or a share of a reference; else empty."""
+    evidence = reason.evidence
+    word = "fail" if reason.verdict is Verdict.FAIL else "warn"
+    ceiling = _number(evidence, "ceiling")
+    if ceiling is not None:
+        return f"<= {show_rate(ceiling, measurement.metric, measurement.case)}"
+    limit = next((number for name in ("limit", word) if (number := _number(evidence, name)) is not None), None)
+    reference = next((number for name in ("reference", "expected")
+                      if (number := _number(evidence, name)) is not None), None)
+    ratio = _number(evidence, f"{word}_ratio")
+    if limit is None and reference is not None and ratio is not None:
+        limit = reference * ratio
+    return f">= {show_rate(limit, measurement.metric, measurement.case)}" if limit is not None else ""
+
+
+def _number(evidence: Mapping[str, object], name: str) -> float | None:
+    value = evidence.get(name)
+    return float(value) if isinstance(value, float | int) and not isinstance(value, bool) else None
 
 
 def reasons_of(result: RunResult) -> Iterator[About]:
-    """Every reason that is not a pass, gravest first within a node, its devices before what concerns it as a whole."""
+    """Every reason that is not a pass: gravest subject first, its reasons together and gravest first."""
     for node in result.verdicts:
-        found = [About(node=node.node, device=device.device, reason=reason)
-                 for device in node.devices for reason in device.reasons]
-        found += [About(node=node.node, device=None, reason=reason) for reason in node.reasons]
-        yield from sorted((about for about in found if about.reason.verdict is not Verdict.PASS),
-                          key=lambda about: _GRAVITY.index(about.reason.verdict))
+        subjects: list[tuple[str | None, Sequence[Reason]]] = [(d.device, d.reasons) for d in node.devices]
+        subjects.append((None, node.reasons))
+        found = [(device, sorted((r for r in reasons if r.verdict is not Verdict.PASS), key=_gravity))
+                 for device, reasons in subjects]
+        for device, reasons in sorted((each for each in found if each[1]), key=lambda each: _gravity(each[1][0])):
+            yield from (About(node=node.node, device=device, reason=reason) for reason in reasons)
+
+
+def _gravity(reason: Reason) -> int:
+    return _GRAVITY.index(reason.verdict)
 
 
 _GRAVITY = (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.SKIPPED)

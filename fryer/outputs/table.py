@@ -6,6 +6,7 @@
 from typing import TextIO
 
 from fryer.evidence import DeviceInfo, NodeEvidence, NodeVerdict
+from fryer.outputs.matrix import matrix_of, matrix_text, split_pairs
 from fryer.outputs.rows import About, Row, fixed_width, reasons_of, rows_of, verified_line
 from fryer.outputs.wording import devices_line, last_line, node_line, reason_line, short_id, subject_of
 from fryer.records import Mismatch, Problem, Record
@@ -38,10 +39,13 @@ def _node_text(evidence: NodeEvidence, verdict: NodeVerdict) -> str:
         lines.append(versions)
     if evidence.interrupted:
         lines.append(f"stopped early: {evidence.interrupted}")
-    rows = rows_of(evidence, verdict)
+    rows, pairs = split_pairs(rows_of(evidence, verdict))
     if rows:
-        lines += ["", *_table(rows), ""]
-    return "\n".join([*lines, verified_line(evidence)])
+        lines += ["", *_table(rows)]
+    matrix = matrix_of(evidence, pairs)
+    if matrix:
+        lines += ["", *matrix_text(matrix)]
+    return "\n".join([*lines, "", verified_line(evidence)])
 
 
 def _table(rows: list[Row]) -> list[str]:

@@ -25,6 +25,7 @@ _CLOCK_LIMITS = (
 _MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✕", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-",
           Verdict.ERROR: "⚠"}
 
+_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _UNITS = (("flops_per_second", "FLOP/s"), ("bytes_per_second", "B/s"), ("hertz", "Hz"), ("watts", "W"),
           ("bytes", "B"), ("joules", "J"))
 
@@ -44,6 +45,13 @@ def unit_of(metric: str, case: str = "") -> str:
 def show_rate(value: float, metric: str, case: str = "") -> str:
     """``7.29e14`` of `FLOPS` -> ``729 TFLOP/s``; what is no number is said to be none."""
     return show_quantity(value, unit_of(metric, case)) if isfinite(value) else "no number"
+
+
+def scale_of(values: Sequence[float], metric: str, case: str = "") -> tuple[float, str]:
+    """What to divide `values` by so that the largest reads well, and the unit then: ``(1e12, "TFLOP/s")``."""
+    unit = unit_of(metric, case)
+    largest = max((abs(value) for value in values if isfinite(value)), default=0.0)
+    return next(((factor, prefix + unit) for factor, prefix in _PREFIXES if largest >= factor), (1.0, unit))
 
 
 def show_ratio(ratio: float) -> str:

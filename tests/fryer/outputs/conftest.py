@@ -6,24 +6,26 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from fryer.evidence import DeviceInfo, DeviceVerdict, Measurement, NodeEvidence, NodeVerdict, Reason
+from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
 from fryer.plan import Phase, Plan
 from fryer.records import BYTES, FLOPS, Counted, Mismatch, Point, Problem
 from fryer.result import RunInfo, RunResult
+from fryer.verdict import judge
 from watchdog.collectors.readings import GpuReading, HostReading, XidEvent
 from watchdog.vocabulary.verdicts import Verdict
 
-COMMAND = "fryer run --nodes node001 --duration 1m30s"
+COMMAND = "fryer run --nodes node001 --duration 1m40s"
 PART = "NVIDIA H100 80GB HBM3"
-PHASES = (("gemm", 40.0), ("memory", 10.0), ("hbm", 10.0), ("pcie", 10.0), ("soak", 20.0))
+PHASES = (("gemm", 40.0), ("memory", 10.0), ("hbm", 10.0), ("pcie", 10.0), ("p2p", 10.0),
+          ("soak", 20.0))
 CASES = (
     ("gemm", "bf16 8192x8192x8192", FLOPS, 7.29e14, 0.0, 20.0),
     ("gemm", "fp8 8192x8192x8192", FLOPS, 1.36e15, 20.0, 40.0),
     ("hbm", "copy", BYTES, 2.93e12, 50.0, 55.0), ("hbm", "triad", BYTES, 2.98e12, 55.0, 60.0),
     ("pcie", "h2d", BYTES, 5.53e10, 60.0, 65.0), ("pcie", "d2h", BYTES, 5.48e10, 65.0, 70.0),
-    ("soak", "bf16 8192x8192x8192", FLOPS, 7.11e14, 70.0, 90.0),
+    ("soak", "bf16 8192x8192x8192", FLOPS, 7.11e14, 80.0, 100.0),
 )
-THROTTLED = (12.0, 34.0)
+THROTTLED = (4.0, 34.0)
 
 
 @dataclass
@@ -67,7 +69,17 @@ def make_measurements(devices: tuple[DeviceInfo, ...], seed: int) -> tuple[Measu
             digest = None if burn != "gemm" else "91b1c0ffee00d00d" if device.name != "gpu2" else "91b1c0ffee40d00d"
             made.append(Measurement(device=device.name, burn=burn, case=case, metric=metric, value=value,
                                     spread_ratio=spread, steady_from_seconds=steady, digest=digest, series=series))
-    return tuple(made)
+    return (*made, *make_pairs(devices, draw))
+
+
+def make_pairs(devices: tuple[DeviceInfo, ...], draw: random.Random) -> list[Measurement]:
+    """Every device to every other one; gpu6 and gpu7 are slow with each other."""
+    return [Measurement(
+        device=a.name, burn="p2p", case=f"to {b.name}", metric=BYTES,
+        value=(1.2e11 if {a.name, b.name} == {"gpu6", "gpu7"} else 3.91e11) * draw.gauss(1, 0.004), spread_ratio=0.001,
+        steady_from_seconds=None, digest=None,
+        series=tuple(Point(device=a.name, burn="p2p", case=f"to {b.name}", metric=BYTES, at_seconds=70.0 + i,
+                           value=3.91e11) for i in range(2))) for a in devices for b in devices if a != b]
 
 
 def make_readings(devices: tuple[DeviceInfo, ...], seed: int) -> dict[str, tuple[GpuReading, ...]]:
@@ -76,8 +88,8 @@ def make_readings(devices: tuple[DeviceInfo, ...], seed: int) -> dict[str, tuple
     for device in devices:
         hot = 14 if device.name == "gpu5" else draw.uniform(-2, 2)
         rows = []
-        for at in range(91):
-            busy = not 40 <= at < 70
+        for at in range(101):
+            busy = not 40 <= at < 80
             throttled = slowdown(device.name, at) < 1
             power = 560 if throttled else 697 if busy else 390
             clock = 1.41e9 if throttled else 1.755e9 if busy else 1.98e9
@@ -98,33 +110,6 @@ def make_mismatch(device: str = "gpu2") -> Mismatch:
                     index=40217, num_wrong=1, expected="3f9d", read="3fdd", is_nan=False, reproduced=False, how="vote")
 
 
-def make_verdict(devices: tuple[DeviceInfo, ...], node: str) -> NodeVerdict:
-    repeat = f"fryer run --nodes {node} --burns gemm --duration 40s --seed 7"
-    wrong = Reason(
-        code="digest_minority", verdict=Verdict.FAIL,
-        message="bf16 8192x8192x8192 round 3: 1 element of pair 1 differs from the same product on the 7 other devices",
-        evidence={"burn": "gemm", "case": "bf16 8192x8192x8192", "round": 3, "pair": 1, "index": 40217,
-                  "expected": "3f9d", "read": "3fdd", "reproduced": False, "num_products": 118_764},
-        remedy="do not train on it; run it again, and return the GPU by its serial if a second run finds it again",
-        repeat=repeat)
-    hot = Reason(
-        code="thermal_throttle", verdict=Verdict.FAIL,
-        message="slowed by its own heat for 22.0 s of 90 s at 80 C; bf16 lost 18% while it lasted",
-        evidence={"throttled_seconds": 22.0, "temperature_max_celsius": 80, "lost_ratio": 0.18,
-                  "reasons": ["sw thermal", "power cap"]},
-        remedy="check fans, airflow and the heat sink's seat, and compare with its neighbours in the chassis",
-        repeat=repeat)
-    slow = Reason(
-        code="below_floor", verdict=Verdict.FAIL, message="bf16 8192x8192x8192 at 598 TFLOP/s, floor 640 TFLOP/s",
-        evidence={"burn": "gemm", "case": "bf16 8192x8192x8192", "metric": FLOPS, "value": 5.98e14, "floor": 6.4e14},
-        remedy="find out what holds it back before it joins a job", repeat=repeat)
-    found = {"gpu2": (wrong,), "gpu5": (hot, slow)}
-    return NodeVerdict(
-        node=node, verdict=Verdict.FAIL, reasons=(),
-        devices=tuple(DeviceVerdict(device=d.name, verdict=Verdict.FAIL if d.name in found else Verdict.PASS,
-                                    reasons=found.get(d.name, ())) for d in devices))
-
-
 def make_sample(num_devices: int = 8, *, node: str = "node001", part: str = PART, seed: int = 7) -> Sample:
     devices = make_devices(num_devices, part)
     readings = make_readings(devices, seed)
@@ -143,14 +128,16 @@ def make_sample(num_devices: int = 8, *, node: str = "node001", part: str = PART
         gpu_readings=readings,
         host_readings=tuple(HostReading(at_seconds=float(at), pressure_some_ratio=0.02 + 0.01 * draw.random(),
                                         others_ratio=0.03 + 0.02 * draw.random(), steal_ratio=0.0, clock_hertz=3.1e9,
-                                        memory_available_bytes=1_900_000_000_000) for at in range(91)),
-        xids=(XidEvent(uuid=devices[min(5, num_devices - 1)].uuid, code=31, at_seconds=33.0),), repeat={})
-    verdict = make_verdict(devices, node)
+                                        memory_available_bytes=1_900_000_000_000) for at in range(101)),
+        repeat={burn: f"fryer run --nodes {node} --burns {burn} --duration {seconds:g}s --seed 7"
+                for burn, seconds in PHASES},
+        xids=(XidEvent(uuid=devices[min(5, num_devices - 1)].uuid, code=31, at_seconds=33.0),))
+    verdict = judge(evidence)
     plan = Plan(nodes=(node,), dtypes=("bf16", "fp8"), phases=tuple(Phase(burn=b, seconds=s) for b, s in PHASES),
                 seed=7, memory_ratio=0.9)
     info = RunInfo(run_id="3f2a91c4-0000-4000-8000-000000000001", started_at="2026-03-02T08:15:00Z", plan=plan,
                    command=COMMAND)
-    result = RunResult(info=info, seconds=93.2, evidence=(evidence,), verdicts=(verdict,))
+    result = RunResult(info=info, seconds=103.2, evidence=(evidence,), verdicts=(verdict,))
     told = sorted(((name, r) for name, rows in readings.items() for r in rows), key=lambda pair: pair[1].at_seconds)
     return Sample(result=result, readings=told)
 
