@@ -186,11 +186,11 @@ def _range(lines: Sequence[Line], around: Sequence[float]) -> list[float]:
 def _trace(line: Line, style: Style | None, unit: str, *, are_marked: bool) -> Figure:
     is_strong = style is not None and style.is_marked
     return {
-        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": line.name,
+        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": words_of(line.name),
         "x": line.x, "y": line.y,
         "line": {"color": style.colour if style and (is_strong or not are_marked) else "muted",
                  "dash": style.dash if style else "solid", "width": 2.6 if is_strong else 1.4},
-        "hovertemplate": f"{line.name}: %{{y:.4~g}} {unit} at %{{x:.0f}} s<extra></extra>",
+        "hovertemplate": f"{words_of(line.name)}: %{{y:.4~g}} {unit} at %{{x:.0f}} s<extra></extra>",
         "meta": "marked" if is_strong else "",
     }
 
@@ -206,7 +206,7 @@ def _add_crosses(figure: Figure, lines: Sequence[Line], wrong: Iterable[tuple[st
     if places:
         _data(figure).append({
             "type": "scatter", "mode": "markers", "name": "wrong result", "x": [p[1] for p in places],
-            "y": [p[2] for p in places], "text": [p[0] for p in places],
+            "y": [p[2] for p in places], "text": [words_of(p[0]) for p in places],
             "marker": {"symbol": "x", "size": 11, "color": "bad"},
             "hovertemplate": "wrong result on %{text} at %{x:.1f} s<extra></extra>"})
 
@@ -230,9 +230,10 @@ def _add_xids(figure: Figure, evidence: NodeEvidence) -> None:
     for xid in evidence.xids:
         _shapes(figure).append({"type": "line", "x0": xid.at_seconds, "x1": xid.at_seconds, "yref": "paper", "y0": 0,
                                 "y1": 1, "line": {"color": "bad", "width": 1.5}})
+        text = words_of(f"Xid {xid.code} {names.get(xid.uuid, '')}".rstrip())
         _annotations(figure).append({
             "x": xid.at_seconds, "y": 0, "yref": "paper", "yanchor": "bottom", "xanchor": "left", "showarrow": False,
-            "text": f"Xid {xid.code} {names.get(xid.uuid, '')}".rstrip(), "font": {"size": 10, "color": "bad"}})
+            "text": text, "font": {"size": 10, "color": "bad"}})
 
 
 def _add_shades(figure: Figure, slowed: Iterable[tuple[tuple[str, Sequence[tuple[float, float, str]]],
@@ -243,6 +244,11 @@ def _add_shades(figure: Figure, slowed: Iterable[tuple[tuple[str, Sequence[tuple
                 "type": "rect", "x0": start, "x1": end, "yref": "paper", "y0": 0, "y1": 1, "layer": "below",
                 "line": {"width": 0}, "opacity": 0.14,
                 "fillcolor": styles[device].colour if device in styles else PALETTE[1]})
+
+
+def words_of(name: str) -> str:
+    """`name` as Plotly shows it: Plotly reads tags, entities and placeholders in names, and these are words."""
+    return name.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("%{", "%&#123;")
 
 
 def _thinned(lines: Sequence[Line]) -> str:

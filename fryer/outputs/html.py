@@ -16,6 +16,7 @@ from markupsafe import Markup
 
 from fryer.evidence import DeviceInfo, DeviceVerdict, NodeEvidence, NodeVerdict
 from fryer.outputs.charts import Chart, host_charts, rate_charts, telemetry_charts
+from fryer.outputs.matrix import Matrix, matrix_of, split_pairs
 from fryer.outputs.rows import Row, reasons_of, rows_of, verified_line
 from fryer.outputs.wording import (
     count_of,
@@ -46,6 +47,9 @@ class NodePage:
     devices: tuple[tuple[DeviceVerdict, DeviceInfo | None], ...]
     verified: str
     rows: list[Row]
+    """All but those of pairs of devices."""
+    matrix: Matrix | None
+    """Rates between pairs of devices."""
     charts: tuple[tuple[str, tuple[Chart, ...]], ...]
     """Groups of charts, each with a heading."""
 
@@ -67,10 +71,11 @@ def _node_page(evidence: NodeEvidence, verdict: NodeVerdict) -> NodePage:
     known = {device.name: device for device in evidence.devices}
     groups = (("Rates", tuple(rate_charts(evidence, verdict))),
               ("Telemetry", tuple(telemetry_charts(evidence, verdict))), ("Host", tuple(host_charts(evidence))))
+    rows, pairs = split_pairs(rows_of(evidence, verdict))
     return NodePage(
         evidence=evidence, verdict=verdict, summary=f"{node_line(verdict)}, {devices_line(evidence.devices)}",
         devices=tuple((device, known.get(device.device)) for device in verdict.devices),
-        verified=verified_line(evidence), rows=rows_of(evidence, verdict),
+        verified=verified_line(evidence), rows=rows, matrix=matrix_of(evidence, pairs),
         charts=tuple((title, charts) for title, charts in groups if charts))
 
 
