@@ -18,15 +18,20 @@ from fryer.devices import Device, UnsupportedDtypeError
 from fryer.records import Point, Problem, Record
 from watchdog.vocabulary.verdicts import Verdict
 
+JOIN_SECONDS = 8.0
+"""So much later than planned, on the run's clock, a soak may end whose ranks took their time to connect."""
 STOP_SECONDS = 1.5
-"""So long, on the machine's clock, lanes may take to leave after a stop; a lane that waits for a dead rank may not."""
+"""So long, on the machine's clock, lanes may take to leave after a stop; one that waits for a dead rank would not."""
+LATE_SECONDS = 4.0
+"""The same after the time is up. With `JOIN_SECONDS` it stays below the time at which a worker is killed."""
 _POLL_SECONDS = 0.1
 
 
 def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     """Heat, then run all lanes that this device has until the time is over."""
     (device,) = devices
-    stage = Stage(device=device, task=task,
+    join_seconds = JOIN_SECONDS if task.num_ranks > 1 else 0.0
+    stage = Stage(device=device, task=task, latest_seconds=device.clock.now() + task.seconds + join_seconds,
                   interval_seconds=min(POINT_SECONDS, (1 - HEAT_SHARE) * task.seconds / SHORT_INTERVALS))
     products = _products(stage)
     if isinstance(products, Problem):
@@ -86,20 +91,17 @@ def _guarded(stage: Stage, lane: Callable[[], None], broken: list[BaseException]
 
 
 def _until_over(stage: Stage, threads: Sequence[Thread]) -> Iterator[Record]:
-    """Records as they come, until all lanes have left, or a stop was not followed in `STOP_SECONDS`."""
-    task, clock = stage.task, stage.device.clock
-    end = clock.now() + task.seconds
-    asked_at: float | None = None
+    """Records as they come, until all lanes have left, or one of them does not though it is time."""
+    due_at: float | None = None
     while any(thread.is_alive() for thread in threads) or not stage.records.empty():
-        if task.num_ranks == 1 and stage.warm.is_set():
+        if stage.task.num_ranks == 1 and stage.warm.is_set():
             stage.hot.set()  # with several ranks, when all are
-        if task.stop() or (task.num_ranks == 1 and clock.now() >= end):
+        if stage.task.stop() or stage.device.clock.now() >= stage.latest_seconds:
+            due_at = due_at or time.monotonic()
             stage.over.set()
             stage.hot.set()
-        if task.stop():
-            asked_at = asked_at or time.monotonic()
-            if time.monotonic() - asked_at > STOP_SECONDS:
-                yield _stuck(stage, [thread.name for thread in threads if thread.is_alive()])
+            if time.monotonic() - due_at > (STOP_SECONDS if stage.task.stop() else LATE_SECONDS):
+                yield from _stuck(stage, [thread.name for thread in threads if thread.is_alive()])
                 return
         try:
             yield stage.records.get(timeout=_POLL_SECONDS)
@@ -107,7 +109,14 @@ def _until_over(stage: Stage, threads: Sequence[Thread]) -> Iterator[Record]:
             continue
 
 
-def _stuck(stage: Stage, cases: Sequence[str]) -> Problem:
-    return Problem(device=stage.device.name, burn="soak", case="", verdict=Verdict.INCONCLUSIVE, code="stopped",
-                   message=f"stopped while {', '.join(cases)} on {stage.device.name} had not ended after "
-                           f"{STOP_SECONDS:g} s: most likely it waits for a rank that is gone")
+def _stuck(stage: Stage, cases: Sequence[str]) -> Iterator[Problem]:
+    """For each lane that has not left: nothing is wrong with it after a stop, and something is at the end."""
+    is_stopped = stage.task.stop()
+    for case in cases:
+        yield Problem(
+            device=stage.device.name, burn="soak", case=case,
+            verdict=Verdict.INCONCLUSIVE if is_stopped else Verdict.ERROR,
+            code="stopped" if is_stopped else "collective_timeout",
+            message=f"{case} on {stage.device.name} had not ended {STOP_SECONDS if is_stopped else LATE_SECONDS:g} s "
+                    f"after it was {'stopped' if is_stopped else 'to end'}: most likely it waits for a rank that is "
+                    f"gone, or the device hangs")

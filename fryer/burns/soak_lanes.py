@@ -45,6 +45,8 @@ class Stage:
     device: Device
     task: Task
     interval_seconds: float
+    latest_seconds: float
+    """On the run's clock: when a soak whose ranks came in late must end."""
     records: SimpleQueue[Record] = field(default_factory=SimpleQueue)
     warm: Event = field(default_factory=Event)
     """The products of this device are steady, or have heated long enough."""
@@ -99,7 +101,7 @@ class Products:
             self._look()
         self._look()
         self._stage.records.put(Counted(device=device.name, burn="soak", case=self.case, what="products",
-                                        count=self._num_queued))
+                                        count=self._num_queued * device.products_per_call(self._dtype)))
 
     def _multiply(self, pair: int, slot: torch.Tensor) -> None:
         """Queue a product and its digest."""
@@ -189,7 +191,8 @@ class Sums:
         try:
             with (joined(stage.device, rendezvous=task.rendezvous, rank=task.rank, num_ranks=task.num_ranks) as group,
                   stage.device.lane(SUMS)):
-                self._keep_step(group, end_seconds=stage.device.clock.now() + task.seconds)
+                group.sum_all(self._buffers[:1], stage.device.mark, at="the first sum of the soak")  # connects them
+                self._keep_step(group, end_seconds=min(stage.device.clock.now() + task.seconds, stage.latest_seconds))
         except RankMissingError as why:
             stage.records.put(Problem(device=stage.device.name, burn="soak", case=self.case, verdict=Verdict.ERROR,
                                       code="collective_timeout", message=str(why)))
@@ -251,4 +254,4 @@ def next_count(num_sums: int, took_seconds: float) -> int:
     """How many sums the next batch has, from what all ranks agree that the last one took: the same on each of them."""
     if not took_seconds:
         return 1
-    return max(1, min(MOST_SUMS, int(SUMS_SECONDS / (took_seconds / num_sums))))
+    return max(1, int(min(MOST_SUMS, num_sums * SUMS_SECONDS / took_seconds)))
