@@ -30,7 +30,7 @@ def jsonable(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): jsonable(inner) for key, inner in value.items()}
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, str):
-        return [jsonable(inner) for inner in value]
+        return [jsonable(inner) for inner in (value if isinstance(value, Sequence) else sorted(value, key=str))]
     return str(value)
 
 

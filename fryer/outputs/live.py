@@ -50,6 +50,8 @@ class LiveOutput:
         self._lines = ChangeLines()
         self._notes: list[str] = []
         self._live: Live | None = None
+        self._failed: set[str] = set()
+        """What has failed before, so that it is logged once and not each second."""
 
     def start(self, info: RunInfo) -> None:
         """Take the terminal."""
@@ -61,17 +63,17 @@ class LiveOutput:
 
     def node(self, node: str, devices: tuple[DeviceInfo, ...]) -> None:
         """Add a row a device."""
-        with self._guarded("node"):
+        with self._guarded("node"), self._lock:
             self._state.begin_node(node, devices, self._now())
 
     def phase(self, node: str, burn: str, seconds: float) -> None:
         """Start the bars again."""
-        with self._guarded("phase"):
+        with self._guarded("phase"), self._lock:
             self._state.begin_phase(node, burn, seconds, self._now())
 
     def record(self, node: str, record: Record) -> None:
         """Show a rate, a count or what went wrong."""
-        with self._guarded("record"):
+        with self._guarded("record"), self._lock:
             self._state.take(node, record, self._now())
             line = self._lines.line_of(node, record)
             if line is not None:
@@ -79,7 +81,7 @@ class LiveOutput:
 
     def reading(self, node: str, device: str, reading: GpuReading) -> None:
         """Show temperatures, power and clock."""
-        with self._guarded("reading"):
+        with self._guarded("reading"), self._lock:
             self._state.read(node, device, reading, self._now())
 
     def finish(self, result: RunResult) -> None:
@@ -119,15 +121,17 @@ class LiveOutput:
 
     @contextmanager
     def _guarded(self, doing: str) -> Iterator[None]:
+        """Log what fails, once. Rich is never called with `_lock` held: its thread holds its own and waits for ours."""
         try:
-            with self._lock:
-                yield
+            yield
         except Exception as error:  # noqa: BLE001 - nothing in the view may reach the runner and end a burn-in
-            log.warning("live view failed doing=%s error=%s", doing, error)
+            if doing not in self._failed:
+                self._failed.add(doing)
+                log.warning("live view failed doing=%s error=%s", doing, error)
 
 
 def view(progress: Progress, notes: list[str], now: float, width: int, height: int) -> Group:
-    """Header, one row a device, and the newest notes, within `width` columns and `height` lines."""
+    """Header, one row a device, and the newest notes, within `width` columns and `height` lines; pure."""
     states = list(progress.devices.values())
     most = max(1, height - _LINES_AROUND_ROWS - len(notes))
     shown = _most_important(states, progress.node, most)
