@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from socket import gethostname
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
-from watchdog.collectors.nvml_process import NvmlProcess
-from watchdog.simulator.node import SimulatedNode
 
 from fryer.evidence import DeviceInfo
 from fryer.platform import discover, identity_info
 from fryer.workers import DeviceSpec
 from watchdog.clock import RunClock
+from watchdog.collectors.nvml_process import NvmlProcess
+from watchdog.simulator.node import SimulatedNode
 from watchdog.simulator.scenario import Scenario, load, scenario_path
 from watchdog.vocabulary.errors import SourceMissing, UsageError, nearest
 

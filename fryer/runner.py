@@ -14,8 +14,6 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from types import FrameType
 
-from watchdog.collectors.host import HostReader
-
 from fryer.burns import BURNS
 from fryer.crew import Crew, make_context
 from fryer.evidence import Measurement, NodeEvidence, PastMeasurement
@@ -29,6 +27,7 @@ from fryer.steady import measure
 from fryer.telemetry import Seen, Telemetry
 from fryer.verdict import judge
 from fryer.workers import MEMORY_RATIO, DeviceSpec, Order
+from watchdog.collectors.host import HostReader
 from watchdog.vocabulary.verdicts import Verdict
 
 LISTEN_SECONDS = 0.1
@@ -170,8 +169,10 @@ class _NodeRun:
         groups = [tuple(specs)] if BURNS[phase.burn].scope == "node" else [(spec,) for spec in specs]
         ratio = self._plan.memory_ratio or MEMORY_RATIO[specs[0].kind] / (
             len(specs) if specs[0].kind == "cpu" else 1)
+        is_alone = specs[0].kind == "simulated"  # no collective is simulated: its ranks would time this machine
         return [Order(burn=phase.burn, specs=group, clock=hardware.clock, seconds=phase.seconds, seed=self._plan.seed,
-                      dtypes=self._plan.dtypes, memory_ratio=ratio, rank=rank, num_ranks=len(groups),
+                      dtypes=self._plan.dtypes, memory_ratio=ratio, rank=0 if is_alone else rank,
+                      num_ranks=1 if is_alone else len(groups),
                       rendezvous=f"file://{rendezvous}") for rank, group in enumerate(groups)]
 
     def _is_out(self, spec: DeviceSpec, burn: str) -> bool:

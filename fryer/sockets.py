@@ -20,7 +20,7 @@ _WIDEST_FIRST = ("amx_fp16", "amx_bf16", "amx_int8", "avx512_fp16", "avx512_bf16
 
 
 def read_isa(root: Path = Path("/")) -> str | None:
-    """The widest arithmetic that the processors have, as a flag of /proc/cpuinfo; None when it has none that we know."""
+    """The widest arithmetic of the processors, as a flag of /proc/cpuinfo; None where it is none that we know."""
     try:
         text = (root / "proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -5,10 +5,9 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from watchdog.clock import RunClock
 from watchdog.collectors.host import HostReader
 from watchdog.collectors.nvml_process import NvmlProcess
-
-from watchdog.clock import RunClock
 from watchdog.collectors.readings import GpuReading, HostReading, ReaderGap, XidEvent
 
 PERIOD_SECONDS = 1.0

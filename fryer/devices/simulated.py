@@ -6,13 +6,12 @@ sleeps until the run's clock gets there. So the rates do not depend on how busy 
 
 import math
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from watchdog.simulator.model import performance_factor
-from watchdog.simulator.node import SimulatedNode
 
 from fryer.burns.operands import RESULT, operand, raw_bits
 from fryer.devices import Mark, Shape, UnsupportedDtypeError
@@ -22,6 +21,8 @@ from fryer.parts import WARN_OF_TYPICAL, find_part, practical_link_rate
 from fryer.records import BYTES, FLOPS
 from watchdog.clock import RunClock
 from watchdog.simulator.fault import Fault
+from watchdog.simulator.model import performance_factor
+from watchdog.simulator.node import SimulatedNode
 from watchdog.simulator.parts import PARTS
 
 REAL_SHAPE = Shape(m=64, n=64, k=64)
@@ -29,6 +30,8 @@ SCALE = 1 << 14
 CALL_REAL_SECONDS = 0.005
 """One call of `multiply` stands for as many products as take this long in real time, so that eight simulated GPUs
 leave a laptop's processors idle enough to keep up."""
+IDLE_REAL_SECONDS = 0.1
+"""A lane without work for longer than this was idle; for less, the simulating machine was late."""
 _DIGEST_BYTES = 8
 TYPICAL_OF_PEAK = 0.7
 """Rate of a healthy part over its peak, where `fryer.parts` has no floor to start from."""
@@ -53,7 +56,8 @@ class SimulatedDevice:
         self._part = find_part(self._simulated.product)
         self._random = random.Random(f"{self._scenario.seed}/{node.node}/{index}")  # noqa: S311 - noise, no secret
         self._lanes: dict[int, float] = {}
-        self._lane = 0
+        self._drained: set[int] = set()
+        self._current = threading.local()
         self._num_products = 0
 
     def open(self) -> None:
@@ -125,25 +129,35 @@ class SimulatedDevice:
     @contextmanager
     def lane(self, index: int) -> Iterator[None]:
         """Queues with a timeline each; work in one does not slow the others."""
-        before, self._lane = self._lane, index
-        self._lanes.setdefault(index, self.clock.now())
+        before, self._current.lane = self._lane, index
+        if index not in self._lanes:
+            self._lanes[index] = self.clock.now()
         try:
             yield
         finally:
-            self._lane = before
+            self._current.lane = before
 
     def mark(self) -> Mark:
-        """Where the timeline has got to."""
-        return Mark(self._lanes[self._lane])
+        """Where the timeline has got to; a lane that was drained has been idle until now."""
+        self._wake()
+        return Mark((self._lane, self._lanes[self._lane]))
 
     def wait(self, mark: Mark) -> float:
         """Sleep until the run's clock is at the mark."""
-        assert isinstance(mark.handle, float)
-        self.clock.sleep(mark.handle - self.clock.now())
-        return mark.handle
+        assert isinstance(mark.handle, tuple)
+        lane, reached = mark.handle
+        self.clock.sleep(reached - self.clock.now())
+        if reached >= self._lanes[lane]:
+            self._drained.add(lane)
+        return float(reached)
 
     def close(self) -> None:
         """Nothing to free."""
+
+    @property
+    def _lane(self) -> int:
+        """Of this thread."""
+        return int(getattr(self._current, "lane", 0))
 
     def _check(self) -> tuple[Fault, ...]:
         """Faults in force; a lost GPU raises as CUDA does, a hung one does not return."""
@@ -155,7 +169,15 @@ class SimulatedDevice:
                 time.sleep(0.05)
         return faults
 
+    def _wake(self) -> None:
+        """An idle lane begins its next work now; one with work queued goes on where it was."""
+        idle = self.clock.now() - self._lanes[self._lane]
+        if self._lane in self._drained and idle > IDLE_REAL_SECONDS * self.clock.speed:
+            self._lanes[self._lane] += idle
+
     def _take(self, work: float, rate: float, what: str) -> None:
+        self._wake()
+        self._drained.discard(self._lane)
         factor = performance_factor(self._scenario, self._node, self._index, self._lanes[self._lane], what)
         noise = self._random.gauss(1.0, self._scenario.fleet.noise)
         self._lanes[self._lane] += work / (rate * factor * max(noise, 0.5))

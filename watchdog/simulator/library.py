@@ -75,7 +75,7 @@ class Library:
         for name, show in (
                 ("nvmlDeviceGetName", lambda _i: self._part.product),
                 ("nvmlDeviceGetUUID", lambda i: gpu_uuid(seed, node, i)),
-                ("nvmlDeviceGetSerial", lambda i: str(1_650_000_000_000 + uuid5(_NAMESPACE, node).int % 10**9 * 10 + i)),
+                ("nvmlDeviceGetSerial", lambda i: f"165{uuid5(_NAMESPACE, node).int % 10**9:09d}{i}"),
                 ("nvmlDeviceGetVbiosVersion", lambda _i: "96.00.89.00.01")):
             yield name, (c_void_p, c_void_p, c_uint), _texter(show)
 
