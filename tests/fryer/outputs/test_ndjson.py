@@ -2,7 +2,6 @@ import io
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -120,16 +119,3 @@ def test_evidence_of_any_kind_becomes_json():
     assert jsonable(found) == {
         "verdict": "FAIL", "nested": {"1": [None, True, None]}, "names": ["a", "b"],
         "record": {"device": "gpu0", "burn": "gemm", "case": "", "what": "products", "count": 3}, "object": "(1+2j)"}
-
-
-def test_the_reference_shows_each_document_with_the_keys_that_it_has(sample):
-    """docs/json.md is what people write their scripts from."""
-    text = (Path(__file__).parents[3] / "docs" / "json.md").read_text()
-    examples = [strict(line) for line in text.splitlines() if line.startswith('{"type"')]
-    records = (point(), *sample.evidence.mismatches, *sample.evidence.problems, *sample.evidence.counted)
-    written = {document["type"]: document for document in stream_of(sample, records)}
-    assert {example["type"]: set(example) for example in examples} == {
-        kind: set(document) for kind, document in written.items()}
-    verdict = next(example for example in examples if example["type"] == "verdict")
-    assert set(verdict["nodes"][0]) == set(written["verdict"]["nodes"][0])
-    assert set(verdict["nodes"][0]["devices"][0]) == set(written["verdict"]["nodes"][0]["devices"][0])
