@@ -33,7 +33,7 @@ from fryer.result import RunResult
 from watchdog.vocabulary.errors import UsageError
 from watchdog.vocabulary.units import show_duration
 
-_RATES = frozenset({"value", "warn", "fail", "limit", "reference", "expected", "ceiling"})
+_RATES = frozenset({"value", "warn", "fail", "limit", "reference", "expected", "ceiling", "pairs"})
 """Figures of a reason's evidence that are in its metric and have no unit in their names."""
 
 
@@ -91,8 +91,15 @@ def _template() -> Template:
 def _figures(evidence: Mapping[str, object]) -> list[tuple[str, str]]:
     """The figures behind a reason, in words; rates in the unit of the measurement that the reason is about."""
     metric, case = str(evidence.get("metric", "")), str(evidence.get("case", ""))
-    return [(name, show_rate(value, metric, case) if metric and name in _RATES and isinstance(value, float | int)
-             else show_figure(name, value)) for name, value in evidence.items() if name != "metric"]
+    return [(name, _figure(name, value, metric, case)) for name, value in evidence.items() if name != "metric"]
+
+
+def _figure(name: str, value: object, metric: str, case: str) -> str:
+    if not metric or name not in _RATES:
+        return show_figure(name, value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_figure(name, inner, metric, case)}" for key, inner in value.items())
+    return show_rate(value, metric, case) if isinstance(value, float | int) else show_figure(name, value)
 
 
 @cache

@@ -127,6 +127,13 @@ def test_every_reason_is_there_with_the_command_that_repeats_it(page, sample) ->
     assert [r.repeat for r in reasons if r.repeat and r.repeat not in commands] == []
 
 
+def test_figures_of_a_reason_are_in_the_unit_of_its_metric() -> None:
+    evidence = {"burn": "p2p", "metric": "bytes_per_second", "limit": 3.52e11, "pairs": {"gpu6 to gpu7": 1.2e11},
+                "power_watts": 561.2}
+    assert html._figures(evidence) == [("burn", "p2p"), ("limit", "352 GB/s"), ("pairs", "gpu6 to gpu7 120 GB/s"),
+                                       ("power_watts", "561 W")]
+
+
 def test_hostile_names_are_text_and_never_markup(sample) -> None:
     page = Page(html.render(hostile(sample)))
     assert "img" not in {tag for tag, _ in page.elements}
