@@ -144,6 +144,11 @@ class _NodeRun:
             repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases})
 
     def _phase(self, hardware: Hardware, phase: Phase, telemetry: Telemetry) -> None:
+        if self._plan.scenario is not None and not BURNS[phase.burn].is_simulated:
+            for info in hardware.infos:
+                self._take(Problem(device=info.name, burn=phase.burn, case="", verdict=Verdict.SKIPPED,
+                                   code="not_simulated", message=f"{phase.burn} was not run: it is not simulated"))
+            return
         self._output.phase(self._node, phase.burn, phase.seconds)
         names = {info.uuid: info.name for info in hardware.infos}
         with tempfile.TemporaryDirectory(prefix="fryer-") as directory:
@@ -169,10 +174,8 @@ class _NodeRun:
         groups = [tuple(specs)] if BURNS[phase.burn].scope == "node" else [(spec,) for spec in specs]
         ratio = self._plan.memory_ratio or MEMORY_RATIO[specs[0].kind] / (
             len(specs) if specs[0].kind == "cpu" else 1)
-        is_alone = specs[0].kind == "simulated"  # no collective is simulated: its ranks would time this machine
         return [Order(burn=phase.burn, specs=group, clock=hardware.clock, seconds=phase.seconds, seed=self._plan.seed,
-                      dtypes=self._plan.dtypes, memory_ratio=ratio, rank=0 if is_alone else rank,
-                      num_ranks=1 if is_alone else len(groups),
+                      dtypes=self._plan.dtypes, memory_ratio=ratio, rank=rank, num_ranks=len(groups),
                       rendezvous=f"file://{rendezvous}") for rank, group in enumerate(groups)]
 
     def _is_out(self, spec: DeviceSpec, burn: str) -> bool:

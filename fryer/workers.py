@@ -112,7 +112,7 @@ def _messages(order: Order, stop: Event) -> Iterator[Message]:
         yield Ready()
         yield from BURNS[order.burn].run(devices, _task(order, stop))
     except Exception as error:  # noqa: BLE001 - the run survives whatever a driver throws
-        yield _problem(order.specs[0].name, order.burn, error)
+        yield _problem(order.specs[0].name if len(order.specs) == 1 else "", order.burn, error)
     for device in devices:
         device.close()
 
@@ -123,9 +123,11 @@ def _task(order: Order, stop: Event) -> Task:
 
 
 def _problem(device: str, burn: str, error: Exception) -> Problem:
+    """`device` is empty where a process holds all of them: the error does not tell which one it was."""
     text = " ".join(str(error).split())[:500]
+    subject = device or "the devices of the node"
     if any(sign in text.lower() for sign in _LOST):
         return Problem(device=device, burn=burn, case="", verdict=Verdict.FAIL, code="device_lost",
-                       message=f"{device} failed under {burn}: {text}")
+                       message=f"{subject} failed under {burn}: {text}")
     return Problem(device=device, burn=burn, case="", verdict=Verdict.ERROR, code="crashed",
-                   message=f"{burn} on {device} broke: {type(error).__name__}: {text}")
+                   message=f"{burn} on {subject} broke: {type(error).__name__}: {text}")

@@ -49,6 +49,9 @@ class Burn:
     share: float
     """Part of the run's duration that this burn gets, relative to the others."""
 
+    is_simulated: bool = True
+    """False: lanes that run at the same time would measure the machine that simulates."""
+
     def run(self, devices: Sequence[Device], task: Task) -> Iterator[Record]:
         """Run it in this process; `devices` holds one device where the scope is ``device``."""
         records: Iterator[Record] = import_module(self.module).run(devices, task)
@@ -73,6 +76,6 @@ BURNS = MappingProxyType({
         module="fryer.burns.p2p", share=1.0),
     "soak": Burn(
         summary="products, copies and a collective together, once hot", scope="device",
-        module="fryer.burns.soak", share=2.0),
+        module="fryer.burns.soak", share=2.0, is_simulated=False),
 })
 """Every burn, in the order in which they run."""
