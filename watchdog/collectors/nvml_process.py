@@ -1,36 +1,42 @@
 """NVML in a child process with a deadline: a wedged GPU blocks a call for seconds, or for ever, and unkillably.
 
-    parent ── "look" ──▶ child        the child says which GPU it turns to before it reads it, so that the parent knows
-    parent ◀── parts ─── child        which one blocks; that GPU is left out of the next looks for a while
+    parent ── Ask ─────▶ child        the child says which GPU it turns to before it reads it, so that the parent knows
+    parent ◀── parts ─── child        which one blocks; that GPU is left out for a while, then asked last of all
 
-A child that does not answer in time is killed and replaced; the rest of the node stays readable.
+A child that does not answer in time is killed and replaced in the background; the rest of the node stays readable.
 """
 
 import ctypes
 import multiprocessing
-import signal
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
-from typing import Any
+from pathlib import Path
+from signal import Signals
 
 from watchdog.clock import RunClock
+from watchdog.collectors.nvml_child import Setup
 from watchdog.collectors.readings import GpuIdentity, GpuReading, ReaderGap, XidEvent
+from watchdog.collectors.silence import Silences
 from watchdog.simulator.node import SimulatedNode
 from watchdog.vocabulary.errors import SourceFailed, SourceMissing
 
 DEADLINE_SECONDS = 5.0
 """Longest wait for one look. Eight GPUs take a millisecond or two; a wedged GSP blocks 6 s and more a call."""
 LEAST_REAL_SECONDS = 1.0
-"""The deadline in a simulation is never shorter than this in real time: a busy laptop is no hung GPU."""
+"""The deadline is never shorter than this in real time: a busy machine that simulates is no hung GPU."""
 START_REAL_SECONDS = 60.0
-"""From the start of the first child to its first answer: NVML without persistence mode wakes every GPU."""
-LEAVE_OUT_SECONDS = 30.0
-"""How long a GPU that blocked is left out."""
+"""From the start of a child to its first answer: NVML without persistence mode wakes every GPU."""
+RESTART_REAL_SECONDS = (1.0, 60.0)
+"""Waits between children that die at their start: the first, and the longest; each is twice the one before."""
 _LIBRARY = "libnvidia-ml.so.1"
-_PR_SET_PDEATHSIG = 1
+_ROOT = Path(__file__).resolve().parents[2]
+_FAULTS = (Signals.SIGSEGV, Signals.SIGBUS, Signals.SIGABRT, Signals.SIGFPE, Signals.SIGILL)
+"""Deaths that the library itself brings about; any other signal was sent by somebody, and blames no GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +50,10 @@ class Look:
 
 @dataclass(slots=True)
 class _Child:
-    process: SpawnProcess
+    process: subprocess.Popen[bytes]
     connection: Connection
+    started_real: float
     is_ready: bool = False
-    identities: tuple[GpuIdentity, ...] = ()
 
 
 @dataclass(slots=True)
@@ -56,12 +62,14 @@ class _Parts:
 
     readings: list[GpuReading] = field(default_factory=list)
     xids: tuple[XidEvent, ...] = ()
-    turned_to: str | None = None
+    turned_to: int | None = None
     is_whole: bool = False
+    is_cut: bool = False
+    error: str | None = None
 
 
 class NvmlProcess:
-    """The parent's side. Every method returns within its deadline."""
+    """The parent's side; not for two threads at once. After the constructor, no method blocks beyond the deadline."""
 
     def __init__(self, clock: RunClock, simulated: SimulatedNode | None = None,
                  deadline_seconds: float = DEADLINE_SECONDS) -> None:
@@ -70,107 +78,164 @@ class NvmlProcess:
             _check_library()
         self._clock = clock
         self._simulated = simulated
-        self._deadline = max(deadline_seconds / clock.speed, LEAST_REAL_SECONDS)
-        self._left_out: dict[str, float] = {}
-        self._silent_since: float | None = None
+        self._deadline_real = max(deadline_seconds / clock.speed, LEAST_REAL_SECONDS)
+        self._identities: tuple[GpuIdentity, ...] = ()
+        self._dying: list[subprocess.Popen[bytes]] = []
+        self._restart_wait, self._restart_at = RESTART_REAL_SECONDS[0], 0.0
+        # PR_SET_PDEATHSIG goes by the thread that started the child, so one thread starts all, and lives until close
+        self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nvml-starter")
         self._child: _Child | None = self._start()
-        self._identities = self._first_answer()
+        try:
+            self._identities = self._first_answer(self._child)
+        except BaseException:
+            self.close()
+            raise
+        self._silences = Silences(self._identities)
 
     def identities(self) -> tuple[GpuIdentity, ...]:
         """Who the GPUs are, as the child said at its start."""
         return self._identities
 
     def read(self) -> Look:
-        """One look at every GPU that is not left out."""
+        """One look at every GPU that is not left out; those that did not answer lately are asked last."""
         begun = self._clock.now()
-        if not self._is_up():
-            return Look(gap=self._gap(begun, None))
-        assert self._child is not None
-        out = [uuid for uuid, until in self._left_out.items() if until > begun]
+        self._dying = [process for process in self._dying if process.poll() is None]
+        child = self._ready_child(begun)
+        if child is None:
+            return Look(gap=self._silences.standing(self._clock.now()))
         parts = _Parts()
+        ask = self._silences.plan(begun)
         try:
-            self._child.connection.send(out)
-            self._collect(self._child.connection, parts)
+            child.connection.send(ask)
+            self._collect(child.connection, parts)
         except (EOFError, OSError):
-            pass  # the child died: what it said until then counts, and the gap tells of the rest
+            parts.is_cut = True  # the child died: what it said until then counts, and the gap tells of the rest
+        self._silences.heard(reading.uuid for reading in parts.readings)
         if parts.is_whole:
-            self._silent_since = None
-            return Look(readings=tuple(parts.readings), xids=parts.xids)
-        if parts.turned_to is not None:
-            self._left_out[parts.turned_to] = self._clock.now() + LEAVE_OUT_SECONDS
+            self._restart_wait = RESTART_REAL_SECONDS[0]
+            self._silences.reader_is_back()
+            return Look(readings=tuple(parts.readings), xids=parts.xids,
+                        gap=self._silences.standing(self._clock.now()))
+        gap = self._missed(child, begun, parts)
         self._replace()
-        return Look(readings=tuple(parts.readings), xids=parts.xids, gap=self._gap(begun, parts.turned_to))
+        return Look(readings=tuple(parts.readings), xids=parts.xids, gap=gap)
 
     def close(self) -> None:
-        """End the child."""
-        if self._child is not None:
-            self._child.connection.close()
-            self._child.process.kill()
-            self._child.process.join(1.0)
-            self._child = None
+        """End the child. A second call does nothing; one that hangs inside the driver is not waited for."""
+        self._drop()
+        for process in self._dying:
+            try:
+                process.wait(1.0)
+            except subprocess.TimeoutExpired:
+                continue  # in an uninterruptible driver call: the kernel ends it when that returns
+        self._dying = []
+        self._starter.shutdown(wait=False)
 
     def _start(self) -> _Child:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._clock, self._simulated), daemon=True)
-        process.start()
-        theirs.close()
-        return _Child(process, ours)
+        known = tuple(identity.uuid for identity in self._identities)
+        process, connection = self._starter.submit(_spawn, Setup(self._clock, self._simulated, known)).result()
+        return _Child(process, connection, started_real=time.monotonic())
 
-    def _first_answer(self) -> tuple[GpuIdentity, ...]:
-        assert self._child is not None
+    def _first_answer(self, child: _Child) -> tuple[GpuIdentity, ...]:
+        """Wait for the identities; raises what the child raised, or `SourceFailed`."""
+        deadline = child.started_real + START_REAL_SECONDS
+        turned_to: int | None = None
         try:
-            if not self._child.connection.poll(START_REAL_SECONDS):
-                raise SourceFailed(f"NVML did not start within {START_REAL_SECONDS:.0f} s; see nvidia-smi and dmesg")
-            answer = self._child.connection.recv()
+            while child.connection.poll(max(0.0, deadline - time.monotonic())):
+                match child.connection.recv():
+                    case int() as turned_to:
+                        continue
+                    case Exception() as error:
+                        raise error
+                    case identities:
+                        child.is_ready = True
+                        return tuple(identities)
         except (EOFError, OSError) as error:
             raise SourceFailed("the NVML reader ended before it answered; see dmesg") from error
-        if isinstance(answer, Exception):
-            raise answer
-        self._child.is_ready = True
-        return tuple(answer)
+        at = "" if turned_to is None else f" (gpu{turned_to} blocks)"
+        raise SourceFailed(f"NVML did not start within {START_REAL_SECONDS:.0f} s{at}; see nvidia-smi and dmesg")
 
-    def _is_up(self) -> bool:
-        """The child has said hello; a replacement that does not is replaced in turn."""
-        if self._child is None:
-            return False
-        if not self._child.is_ready:
+    def _ready_child(self, begun: float) -> _Child | None:
+        """The child, when it has said hello. Does not wait: one that starts meanwhile is asked at a later look."""
+        child = self._child
+        if child is None:
+            if time.monotonic() >= self._restart_at:
+                self._child = self._start()
+            return None
+        if not child.is_ready:
             try:
-                if self._child.connection.poll(self._deadline):
-                    self._child.is_ready = not isinstance(self._child.connection.recv(), Exception)
+                child.is_ready = child.connection.poll() and isinstance(child.connection.recv(), tuple)
+                is_over = not child.is_ready and child.process.poll() is not None
             except (EOFError, OSError):
-                self._child.is_ready = False
-            if not self._child.is_ready and not self._child.process.is_alive():
-                self._replace()
-        return self._child.is_ready
+                is_over = True
+            if is_over or (not child.is_ready and time.monotonic() > child.started_real + START_REAL_SECONDS):
+                self._silences.reader_missed(begun, self._clock.now(), "the NVML reader does not start again")
+                self._drop()
+                self._restart_at = time.monotonic() + self._restart_wait
+                self._restart_wait = min(2 * self._restart_wait, RESTART_REAL_SECONDS[1])
+        return child if child.is_ready else None
 
     def _collect(self, connection: Connection, parts: _Parts) -> None:
-        deadline = time.monotonic() + self._deadline
+        deadline = time.monotonic() + self._deadline_real
         while connection.poll(max(0.0, deadline - time.monotonic())):
             match connection.recv():
-                case str() as uuid:
-                    parts.turned_to = uuid
+                case int() as index:
+                    parts.turned_to = index
                 case GpuReading() as reading:
                     parts.readings.append(reading)
                     parts.turned_to = None
                 case tuple() as xids:
                     parts.xids = xids
+                case None:
                     parts.is_whole = True
                     return
+                case error:
+                    parts.error = str(error)
+                    return
+
+    def _missed(self, child: _Child, begun: float, parts: _Parts) -> ReaderGap:
+        """Whose fault the silence is: a GPU's when the child blocks or crashes in a call for it, else nobody's."""
+        now, index = self._clock.now(), parts.turned_to
+        code = _exit_code(child.process) if parts.is_cut else child.process.poll()
+        stranger = parts.error
+        if stranger is None and code is None and _state(child.process.pid) in ("T", "t"):
+            stranger = "the NVML reader was stopped by a signal"
+        if stranger is None and code is not None and (code >= 0 or -code not in _FAULTS):
+            how = f"signal {-code}" if code < 0 else f"exit code {code}"
+            stranger = f"the NVML reader ended ({how}), not by a GPU's fault"
+        if stranger is None and index is None:
+            stranger = "the NVML reader did not answer, though in no GPU's call"
+        if stranger is not None or index is None:
+            return self._silences.reader_missed(begun, now, f"{stranger}; it was replaced")
+        if code is not None:
+            return self._silences.gpu_missed(index, begun, now, f"NVML crashed (signal {-code}); its reader was replaced")
+        seconds = self._deadline_real * self._clock.speed
+        return self._silences.gpu_missed(index, begun, now, f"NVML did not answer within {seconds:.3g} s")
 
     def _replace(self) -> None:
-        """Kill the child, without waiting for one in D state, and start another."""
-        self.close()
+        self._drop()
         self._child = self._start()
 
-    def _gap(self, begun: float, uuid: str | None) -> ReaderGap:
-        if self._silent_since is None:
-            self._silent_since = begun
-        silent = self._clock.now() - self._silent_since
-        index = next((gpu.index for gpu in self._identities if gpu.uuid == uuid), None)
-        who = f"gpu{index} ({uuid})" if uuid else "the reader"
-        return ReaderGap(at_seconds=self._silent_since, for_seconds=silent, uuid=uuid,
-                         message=f"{who}: NVML did not answer within {silent:.1f} s; its process was replaced")
+    def _drop(self) -> None:
+        """Kill the child, without waiting for one that is in an uninterruptible call."""
+        if self._child is not None:
+            self._child.connection.close()
+            self._child.process.kill()
+            self._dying.append(self._child.process)
+            self._child = None
+
+
+def _spawn(setup: Setup) -> tuple[subprocess.Popen[bytes], Connection]:
+    """A fresh interpreter, not a fork: nothing of the parent's libraries, threads or main module comes along."""
+    ours, theirs = multiprocessing.Pipe()
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "watchdog.collectors.nvml_child", str(theirs.fileno()), str(os.getpid())],
+        pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    theirs.close()
+    ours.send(setup)
+    return process, ours
 
 
 def _check_library() -> None:
@@ -181,34 +246,17 @@ def _check_library() -> None:
         raise SourceMissing(f"NVML: no {_LIBRARY} on this machine") from error
 
 
-def _serve(connection: Connection, clock: RunClock, simulated: SimulatedNode | None) -> None:
-    """The child: answer looks until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    from watchdog.collectors.nvml import NvmlReader  # noqa: PLC0415 - pynvml belongs to the child
-
-    if simulated is not None:
-        from watchdog.simulator.library import install  # noqa: PLC0415 - likewise
-
-        install(simulated)
-    reader = NvmlReader()
+def _exit_code(process: subprocess.Popen[bytes]) -> int | None:
+    """Exit code (negative: the signal), None while it lives. A closed pipe comes a moment before the end."""
     try:
-        reader.open()
-        connection.send(reader.identities())
-        while True:
-            left_out: Any = connection.recv()
-            for message in _look(reader, clock, left_out):
-                connection.send(message)
-    except (SourceMissing, SourceFailed) as error:
-        connection.send(error)
-    except (EOFError, OSError):
-        return  # the parent is gone
+        return process.wait(0.05)
+    except subprocess.TimeoutExpired:
+        return None
 
 
-def _look(reader: Any, clock: RunClock, left_out: list[str]) -> Iterator[object]:
-    """Before each GPU its UUID, then its reading; the Xids last."""
-    for index, uuid in enumerate(reader.uuids):
-        if uuid not in left_out:
-            yield uuid
-            yield reader.read_one(index, clock.now())
-    yield reader.xids(clock.now())
+def _state(pid: int) -> str | None:
+    """One letter of ``/proc/PID/stat``: T is stopped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return None
