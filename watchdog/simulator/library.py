@@ -1,32 +1,42 @@
 """The C functions of NVML over a scenario: real pynvml code calls them through ctypes, with the real signatures.
 
 Each function is a ctypes callback that writes through the pointers it is given. pynvml finds them where it would find
-the symbols of libnvidia-ml.so.1; a name that is not here is a symbol that the library does not have.
+the symbols of libnvidia-ml.so.1; a name that is not here is a symbol that the library does not have. What a function
+says comes from `model`; here is only how C says it.
 """
 
 import ctypes
+import logging
 import time
 from collections.abc import Callable, Iterator
-from ctypes import c_int, c_uint, c_ulonglong, c_void_p
+from ctypes import c_char_p, c_int, c_uint, c_ulonglong, c_void_p
 from typing import Any
-from uuid import UUID, uuid5
 
 import pynvml
 
+from watchdog.simulator.event_sets import XID, EventSets
+from watchdog.simulator.field_values import MEMBER, field_value, link_errors
+from watchdog.simulator.identity import CUDA, DRIVER, NVML, VBIOS, gpu_bus, gpu_bus_id, gpu_serial, gpu_uuid
 from watchdog.simulator.model import GpuState, gpu_state
 from watchdog.simulator.node import SimulatedNode
-from watchdog.simulator.parts import PARTS
+from watchdog.simulator.parts import PARTS, Part
 
-_OK, _BAD_ARGUMENT, _UNSUPPORTED, _TIMEOUT, _LOST = 0, 2, 3, 10, 15
+_OK, _UNINITIALIZED, _INVALID, _UNSUPPORTED, _NOT_FOUND = 0, 1, 2, 3, 6
+_TIMEOUT, _LOST, _UNKNOWN = 10, 15, 999
 _HANDLE_STEP = 64
 """Handles are (index + 1) times this: pointers that nobody follows."""
-_DRIVER, _NVML, _CUDA = "570.86.15", "12.570.86.15", 12080
-_NAMESPACE = UUID("6f9a4c1e-3f0b-4a56-9d0e-2b7c5a1f8e44")
-_U64, _U32, _SIGNED, _DOUBLE = 3, 1, 5, 0
+_SLICE_SECONDS = 0.02
+"""Real time between two looks of a call that blocks. Sleeping releases the GIL, as a call into the driver does."""
+_PCIE_LANES = 16
+_MEMORY_CLOCK = 2
+"""`nvmlClockType_t`."""
+
+_log = logging.getLogger(__name__)
+_Symbols = Iterator[tuple[str, tuple[Any, ...], Callable[..., int]]]
 
 
 def install(node: SimulatedNode) -> None:
-    """Make pynvml of this process talk to `node`."""
+    """Make pynvml of this process talk to `node`; raises `UsageError` for a broken scenario."""
     pynvml.nvmlLib = Library(node)
     pynvml._nvmlGetFunctionPointer_cache.clear()
 
@@ -37,224 +47,260 @@ def uninstall() -> None:
     pynvml._nvmlGetFunctionPointer_cache.clear()
 
 
-def gpu_uuid(seed: int, node: str, index: int) -> str:
-    """Stable UUID of a simulated GPU."""
-    return f"GPU-{uuid5(_NAMESPACE, f'{seed}/{node}/{index}')}"
-
-
 class Library:
-    """Holds the callbacks alive; an attribute for each exported symbol."""
+    """Holds the callbacks alive; an attribute for each exported symbol, AttributeError for any other."""
 
     def __init__(self, node: SimulatedNode) -> None:
         """Build the symbols over the scenario of `node`."""
-        self._node = node
+        self._clock = node.clock
+        self._node = node.node
         self._scenario = node.scenario()
         self._part = PARTS[self._scenario.fleet.part]
-        self._registered_at = 0.0
-        self._delivered: set[tuple[int, int]] = set()
-        for name, argument_types, function in self._symbols():
-            setattr(self, name, ctypes.CFUNCTYPE(c_int, *argument_types)(function))
+        self._num_gpus = self._scenario.fleet.gpus_per_node
+        self._events = EventSets(self._scenario, node.node, node.clock.now)
+        self._num_users = 0
+        self._error_texts: dict[int, Any] = {}
+        for name, argument_types, function in self._lifetime():
+            setattr(self, name, _callback(argument_types, function))
+        for symbols in (self._system(), self._identities(), self._numbers(), self._structures(), self._links(),
+                        self._event_calls()):
+            for name, argument_types, function in symbols:
+                setattr(self, name, _callback(argument_types, self._if_initialized(function)))
+        # A char * comes back, which pynvml declares on its side; as a callback's result it must be a plain address.
+        self.nvmlErrorString = ctypes.CFUNCTYPE(c_void_p, c_int)(self._error_text)
 
-    def _symbols(self) -> Iterator[tuple[str, tuple[Any, ...], Callable[..., int]]]:
-        yield "nvmlInitWithFlags", (c_uint,), lambda _flags: _OK
-        yield "nvmlInit_v2", (), lambda: _OK
-        yield "nvmlShutdown", (), lambda: _OK
-        yield "nvmlSystemGetDriverVersion", (c_void_p, c_uint), lambda at, size: _text(at, size, _DRIVER)
-        yield "nvmlSystemGetNVMLVersion", (c_void_p, c_uint), lambda at, size: _text(at, size, _NVML)
-        yield "nvmlSystemGetCudaDriverVersion_v2", (c_void_p,), lambda at: _number(c_int, at, _CUDA)
-        yield "nvmlDeviceGetCount_v2", (c_void_p,), lambda at: _number(c_uint, at, self._scenario.fleet.gpus_per_node)
+    def _lifetime(self) -> _Symbols:
+        yield "nvmlInitWithFlags", (c_uint,), lambda _flags: self._use(1)
+        yield "nvmlInit_v2", (), lambda: self._use(1)
+        yield "nvmlShutdown", (), lambda: self._use(-1) if self._num_users else _UNINITIALIZED
+
+    def _system(self) -> _Symbols:
+        for name, text in (("nvmlSystemGetDriverVersion", DRIVER), ("nvmlSystemGetNVMLVersion", NVML)):
+            yield name, (c_void_p, c_uint), _constant_text(text)
+        for name in ("nvmlSystemGetCudaDriverVersion", "nvmlSystemGetCudaDriverVersion_v2"):
+            yield name, (c_void_p,), lambda at: _number(c_int, at, CUDA)
+        yield "nvmlDeviceGetCount_v2", (c_void_p,), lambda at: _number(c_uint, at, self._num_gpus)
         yield "nvmlDeviceGetHandleByIndex_v2", (c_uint, c_void_p), self._handle
-        yield "nvmlDeviceGetIndex", (c_void_p, c_void_p), lambda h, at: _number(c_uint, at, _index(h))
-        yield from self._texts()
-        yield from self._numbers()
-        yield from self._structures()
-        yield from self._events()
+        yield "nvmlDeviceGetHandleByUUID", (c_char_p, c_void_p), self._handle_finder(self._uuid)
+        yield "nvmlDeviceGetHandleBySerial", (c_char_p, c_void_p), self._handle_finder(self._serial)
+        yield "nvmlDeviceGetHandleByPciBusId_v2", (c_char_p, c_void_p), self._handle_finder(gpu_bus_id)
 
-    def _texts(self) -> Iterator[tuple[str, tuple[Any, ...], Callable[..., int]]]:
-        node, seed = self._node.node, self._scenario.seed
-        for name, show in (
-                ("nvmlDeviceGetName", lambda _i: self._part.product),
-                ("nvmlDeviceGetUUID", lambda i: gpu_uuid(seed, node, i)),
-                ("nvmlDeviceGetSerial", lambda i: f"165{uuid5(_NAMESPACE, node).int % 10**9:09d}{i}"),
-                ("nvmlDeviceGetVbiosVersion", lambda _i: "96.00.89.00.01")):
-            yield name, (c_void_p, c_void_p, c_uint), _texter(show)
+    def _identities(self) -> _Symbols:
+        """What the driver keeps in memory: it answers for a GPU that hangs, too."""
+        for name, show in {"nvmlDeviceGetName": lambda _i: self._part.product, "nvmlDeviceGetUUID": self._uuid,
+                           "nvmlDeviceGetSerial": self._serial, "nvmlDeviceGetVbiosVersion": lambda _i: VBIOS}.items():
+            yield name, (c_void_p, c_void_p, c_uint), self._texter(show)
+        for name in ("nvmlDeviceGetIndex", "nvmlDeviceGetMinorNumber"):
+            yield name, (c_void_p, c_void_p), self._for_gpu(lambda index, at: _number(c_uint, at, index))
+        yield "nvmlDeviceGetPciInfo_v3", (c_void_p, c_void_p), self._for_gpu(self._pci)
 
-    def _numbers(self) -> Iterator[tuple[str, tuple[Any, ...], Callable[..., int]]]:
-        part = self._part
-        simple: dict[str, tuple[Any, Callable[[GpuState], float]]] = {
-            "nvmlDeviceGetPowerUsage": (c_uint, lambda s: s.power_watts * 1e3),
-            "nvmlDeviceGetEnforcedPowerLimit": (c_uint, lambda _s: part.power_limit_watts * 1e3),
-            "nvmlDeviceGetPowerManagementLimit": (c_uint, lambda _s: part.power_limit_watts * 1e3),
-            "nvmlDeviceGetCurrentClocksEventReasons": (c_ulonglong, lambda s: s.reasons),
-            "nvmlDeviceGetCurrentClocksThrottleReasons": (c_ulonglong, lambda s: s.reasons),
-            "nvmlDeviceGetPcieReplayCounter": (c_uint, lambda _s: 0),
-            "nvmlDeviceGetCurrPcieLinkGeneration": (c_uint, lambda s: s.pcie_generation),
-            "nvmlDeviceGetCurrPcieLinkWidth": (c_uint, lambda s: s.pcie_width),
-            "nvmlDeviceGetMaxPcieLinkGeneration": (c_uint, lambda _s: part.pcie_generation),
-            "nvmlDeviceGetMaxPcieLinkWidth": (c_uint, lambda _s: 16),
-            "nvmlDeviceGetPersistenceMode": (c_uint, lambda _s: 1),
-            "nvmlDeviceGetPerformanceState": (c_uint, lambda _s: 0),
-            "nvmlDeviceGetTotalEnergyConsumption": (c_ulonglong, lambda s: s.energy_joules * 1e3),
-        }
-        for name, (kind, value) in simple.items():
+    def _numbers(self) -> _Symbols:
+        for name, (kind, value) in _simple(self._part).items():
             yield name, (c_void_p, c_void_p), self._one(kind, value)
-        chosen: dict[str, Callable[[GpuState, int], float]] = {
-            "nvmlDeviceGetTemperature": lambda s, _sensor: s.temperature_celsius,
-            "nvmlDeviceGetClockInfo": lambda s, clock: (
-                part.memory_clock_hertz if clock == 2 else s.sm_clock_hertz) / 1e6,
-            "nvmlDeviceGetMaxClockInfo": lambda _s, clock: (
-                part.memory_clock_hertz if clock == 2 else part.sm_clock_max_hertz) / 1e6,
-        }
-        for name, choose in chosen.items():
-            yield name, (c_void_p, c_uint, c_void_p), self._chosen(choose)
-        yield "nvmlDeviceGetTotalEccErrors", (c_void_p, c_uint, c_uint, c_void_p), self._ecc
+        for name, choose in _chosen(self._part).items():
+            yield name, (c_void_p, c_uint, c_void_p), self._chooser(choose)
+        yield "nvmlDeviceGetTotalEccErrors", (c_void_p, c_uint, c_uint, c_void_p), self._guarded(
+            lambda state, kind, _counter, at: _number(
+                c_ulonglong, at, state.ecc_uncorrected if kind == pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
+                else state.ecc_corrected))
+        yield "nvmlDeviceGetRemappedRows", (c_void_p, *(c_void_p,) * 4), self._guarded(_remapped_rows)
+        yield "nvmlDeviceGetEccMode", (c_void_p, c_void_p, c_void_p), self._guarded(
+            lambda _state, now, pending: _number(c_uint, now, 1) or _number(c_uint, pending, 1))
+        # No fan on these boards; thresholds gave way to T.Limit.
+        yield "nvmlDeviceGetFanSpeed", (c_void_p, c_void_p), self._for_gpu(_unsupported)
+        yield "nvmlDeviceGetTemperatureThreshold", (c_void_p, c_uint, c_void_p), self._for_gpu(_unsupported)
 
-    def _structures(self) -> Iterator[tuple[str, tuple[Any, ...], Callable[..., int]]]:
-        yield "nvmlDeviceGetPciInfo_v3", (c_void_p, c_void_p), self._pci
-        yield "nvmlDeviceGetMemoryInfo", (c_void_p, c_void_p), self._memory
-        yield "nvmlDeviceGetMemoryInfo_v2", (c_void_p, c_void_p), self._memory_v2
-        yield "nvmlDeviceGetUtilizationRates", (c_void_p, c_void_p), self._utilization
-        yield "nvmlDeviceGetMarginTemperature", (c_void_p, c_void_p), self._margin
-        yield "nvmlDeviceGetFieldValues", (c_void_p, c_int, c_void_p), self._fields
+    def _structures(self) -> _Symbols:
+        for name, structure in (("nvmlDeviceGetMemoryInfo", pynvml.c_nvmlMemory_t),
+                                ("nvmlDeviceGetMemoryInfo_v2", pynvml.c_nvmlMemory_v2_t)):
+            yield name, (c_void_p, c_void_p), self._memory(structure)
+        yield "nvmlDeviceGetUtilizationRates", (c_void_p, c_void_p), self._guarded(_utilization)
+        for kind in ("Encoder", "Decoder"):
+            yield f"nvmlDeviceGet{kind}Utilization", (c_void_p, c_void_p, c_void_p), self._guarded(
+                lambda _state, rate, period: _number(c_uint, rate, 0) or _number(c_uint, period, 167_000))
+        yield "nvmlDeviceGetTemperatureV", (c_void_p, c_void_p), self._guarded(_temperature)
+        yield ("nvmlDeviceGetMarginTemperature", (c_void_p, c_void_p),
+               self._guarded(_margin) if self._part.has_margin else self._for_gpu(_unsupported))
+        yield "nvmlDeviceGetFieldValues", (c_void_p, c_int, c_void_p), self._guarded(self._fields)
         for kind in ("Compute", "Graphics"):
             yield (f"nvmlDeviceGet{kind}RunningProcesses_v3", (c_void_p, c_void_p, c_void_p),
-                   lambda _h, count, _at: _number(c_uint, count, 0))
+                   self._guarded(lambda _state, count, _infos: _number(c_uint, count, 0)))
 
-    def _events(self) -> Iterator[tuple[str, tuple[Any, ...], Callable[..., int]]]:
-        yield "nvmlEventSetCreate", (c_void_p,), lambda at: _number(c_void_p, at, _HANDLE_STEP)
-        yield "nvmlEventSetFree", (c_void_p,), lambda _set: _OK
+    def _links(self) -> _Symbols:
+        nvlinks = self._part.nvlinks
+
+        def state_of(_state: GpuState, link: int, at: int) -> int:
+            return _link(nvlinks, link) or _number(c_uint, at, 1)
+
+        def errors_of(state: GpuState, link: int, _counter: int, at: int) -> int:
+            return _link(nvlinks, link) or _number(c_ulonglong, at, link_errors(state, link))
+
+        yield "nvmlDeviceGetNvLinkState", (c_void_p, c_uint, c_void_p), self._guarded(state_of)
+        yield "nvmlDeviceGetNvLinkErrorCounter", (c_void_p, c_uint, c_uint, c_void_p), self._guarded(errors_of)
+
+    def _event_calls(self) -> _Symbols:
+        yield "nvmlEventSetCreate", (c_void_p,), lambda at: _number(c_void_p, at, self._events.make())
+        yield "nvmlEventSetFree", (c_void_p,), lambda handle: _OK if self._events.free(handle) else _INVALID
         yield ("nvmlDeviceGetSupportedEventTypes", (c_void_p, c_void_p),
-               lambda _h, at: _number(c_ulonglong, at, pynvml.nvmlEventTypeXidCriticalError))
-        yield "nvmlDeviceRegisterEvents", (c_void_p, c_ulonglong, c_void_p), self._register
+               self._for_gpu(lambda _index, at: _number(c_ulonglong, at, XID)))
+        yield ("nvmlDeviceRegisterEvents", (c_void_p, c_ulonglong, c_void_p), self._for_gpu(
+            lambda index, kinds, handle: _OK if self._events.register(handle, index, kinds) else _INVALID))
         yield "nvmlEventSetWait_v2", (c_void_p, c_void_p, c_uint), self._wait
 
-    def _state(self, handle: int) -> GpuState:
+    def _use(self, change: int) -> int:
+        self._num_users += change
+        return _OK
+
+    def _if_initialized(self, function: Callable[..., int]) -> Callable[..., int]:
+        return lambda *arguments: function(*arguments) if self._num_users else _UNINITIALIZED
+
+    def _error_text(self, code: int) -> int:
+        text = pynvml.NVMLError._errcode_to_string.get(code, f"Unknown Error {code}")
+        return ctypes.addressof(self._error_texts.setdefault(code, ctypes.create_string_buffer(text.encode())))
+
+    def _uuid(self, index: int) -> str:
+        return gpu_uuid(self._scenario.seed, self._node, index)
+
+    def _serial(self, index: int) -> str:
+        return gpu_serial(self._scenario.seed, self._node, index)
+
+    def _state(self, index: int) -> GpuState:
         """State now; a hung GPU does not return before its fault is over."""
         while True:
-            state = gpu_state(self._scenario, self._node.node, _index(handle), self._node.clock.now())
+            state = gpu_state(self._scenario, self._node, index, self._clock.now())
             if not state.is_hung:
                 return state
-            time.sleep(0.02)
+            time.sleep(_SLICE_SECONDS)
 
-    def _guarded(self, handle: int, write: Callable[[GpuState], object]) -> int:
-        state = self._state(handle)
-        if state.is_lost:
-            return _LOST
-        write(state)
-        return _OK
+    def _for_gpu(self, function: Callable[..., int]) -> Callable[..., int]:
+        """`function` with the index in place of the handle; INVALID_ARGUMENT for a handle that was never given."""
+        def call(handle: int | None, *arguments: Any) -> int:
+            index, rest = divmod(handle or 0, _HANDLE_STEP)
+            return _INVALID if rest or not 0 < index <= self._num_gpus else function(index - 1, *arguments)
 
-    def _one(self, kind: Any, value: Callable[[GpuState], float]) -> Callable[[int, int], int]:
-        return lambda handle, at: self._guarded(handle, lambda state: _number(kind, at, round(value(state))))
+        return call
 
-    def _chosen(self, value: Callable[[GpuState, int], float]) -> Callable[[int, int, int], int]:
-        return lambda handle, which, at: self._guarded(
-            handle, lambda state: _number(c_uint, at, round(value(state, which))))
+    def _guarded(self, function: Callable[..., int]) -> Callable[..., int]:
+        """`function` with the GPU's state in place of the handle; blocks while it hangs; GPU_IS_LOST once it is."""
+        def call(index: int, *arguments: Any) -> int:
+            state = self._state(index)
+            return _LOST if state.is_lost else function(state, *arguments)
+
+        return self._for_gpu(call)
+
+    def _one(self, kind: Any, value: Callable[[GpuState], float]) -> Callable[..., int]:
+        return self._guarded(lambda state, at: _number(kind, at, round(value(state))))
+
+    def _chooser(self, value: Callable[[GpuState, int], float]) -> Callable[..., int]:
+        return self._guarded(lambda state, which, at: _number(c_uint, at, round(value(state, which))))
+
+    def _texter(self, show: Callable[[int], str]) -> Callable[..., int]:
+        return self._for_gpu(lambda index, at, size: _text(at, size, show(index)))
 
     def _handle(self, index: int, at: int) -> int:
-        if index >= self._scenario.fleet.gpus_per_node:
-            return _BAD_ARGUMENT
+        if index >= self._num_gpus:
+            return _INVALID
+        if gpu_state(self._scenario, self._node, index, self._clock.now()).is_lost:
+            return _LOST
         return _number(c_void_p, at, (index + 1) * _HANDLE_STEP)
 
-    def _ecc(self, handle: int, kind: int, counter: int, at: int) -> int:
-        del counter
-        is_uncorrected = kind == pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
-        return self._guarded(handle, lambda s: _number(
-            c_ulonglong, at, s.ecc_uncorrected if is_uncorrected else s.ecc_corrected))
+    def _handle_finder(self, name_of: Callable[[int], str]) -> Callable[[bytes, int], int]:
+        def find(name: bytes, at: int) -> int:
+            wanted = name.decode(errors="replace").lower()
+            index = next((i for i in range(self._num_gpus) if name_of(i).lower() == wanted), None)
+            return _NOT_FOUND if index is None else self._handle(index, at)
 
-    def _pci(self, handle: int, at: int) -> int:
-        info, bus = pynvml.nvmlPciInfo_t.from_address(at), 0x1B + 0x10 * _index(handle)
-        info.domain, info.bus, info.device, info.pciDeviceId = 0, bus, 0, self._part.pci_device_id
-        info.busId, info.busIdLegacy = f"00000000:{bus:02X}:00.0".encode(), f"0000:{bus:02X}:00.0".encode()
+        return find
+
+    def _pci(self, index: int, at: int) -> int:
+        info = pynvml.nvmlPciInfo_t.from_address(at)
+        info.domain, info.bus, info.device, info.pciDeviceId = 0, gpu_bus(index), 0, self._part.pci_device_id
+        info.busId, info.busIdLegacy = gpu_bus_id(index).encode(), gpu_bus_id(index)[4:].encode()
         return _OK
 
-    def _memory(self, handle: int, at: int) -> int:
-        memory = pynvml.c_nvmlMemory_t.from_address(at)
-        return self._guarded(handle, lambda _s: self._fill(memory))
+    def _memory(self, structure: Any) -> Callable[..., int]:
+        total = self._part.memory_bytes
 
-    def _memory_v2(self, handle: int, at: int) -> int:
-        memory = pynvml.c_nvmlMemory_v2_t.from_address(at)
-        return self._guarded(handle, lambda _s: self._fill(memory))
+        def write(_state: GpuState, at: int) -> int:
+            memory = structure.from_address(at)
+            memory.total, memory.used = total, int(total * 0.9)
+            memory.free = memory.total - memory.used
+            return _OK
 
-    def _fill(self, memory: Any) -> None:
-        memory.total = self._part.memory_bytes
-        memory.used = int(self._part.memory_bytes * 0.9)
-        memory.free = memory.total - memory.used
+        return self._guarded(write)
 
-    def _utilization(self, handle: int, at: int) -> int:
-        rates = pynvml.c_nvmlUtilization_t.from_address(at)
-
-        def write(_state: GpuState) -> None:
-            rates.gpu, rates.memory = 100, 60
-
-        return self._guarded(handle, write)
-
-    def _margin(self, handle: int, at: int) -> int:
-        if not self._part.has_margin:
-            return _UNSUPPORTED
-        margin = pynvml.c_nvmlMarginTemperature_v1_t.from_address(at)
-        return self._guarded(handle, lambda s: setattr(margin, "marginTemperature", round(s.margin_celsius)))
-
-    def _fields(self, handle: int, count: int, at: int) -> int:
+    def _fields(self, state: GpuState, count: int, at: int) -> int:
         size = ctypes.sizeof(pynvml.c_nvmlFieldValue_t)
-
-        def write(state: GpuState) -> None:
-            values = _field_values(state)
-            for position in range(count):
-                value = pynvml.c_nvmlFieldValue_t.from_address(at + position * size)
-                value.nvmlReturn = _OK if value.fieldId in values else _UNSUPPORTED
-                if value.fieldId in values:
-                    value.valueType, number = values[value.fieldId]
-                    setattr(value.value, _MEMBER[value.valueType], number)
-
-        return self._guarded(handle, write)
-
-    def _register(self, handle: int, kinds: int, events: int) -> int:
-        del handle, kinds, events
-        self._registered_at = self._node.clock.now()
+        for position in range(count):
+            value = pynvml.c_nvmlFieldValue_t.from_address(at + position * size)
+            found = field_value(value.fieldId, value.scopeId, state, self._part)
+            value.timestamp, value.latencyUsec = time.time_ns() // 1000, 1
+            value.nvmlReturn = _UNSUPPORTED if found is None else _OK
+            if found is not None:
+                value.valueType, number = found
+                setattr(value.value, MEMBER[value.valueType], number)
         return _OK
 
-    def _wait(self, events: int, at: int, milliseconds: int) -> int:
-        """Deliver each Xid once, at its time; nothing from before the registration."""
-        del events
+    def _wait(self, handle: int, at: int, milliseconds: int) -> int:
+        if not self._events.is_known(handle):
+            return _INVALID
         deadline = time.monotonic() + milliseconds / 1000
-        while not self._deliver(at):
-            if time.monotonic() >= deadline:
+        while (event := self._events.take(handle)) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return _TIMEOUT
-            time.sleep(0.01)
+            time.sleep(min(_SLICE_SECONDS, left))
+        data = pynvml.c_nvmlEventData_t.from_address(at)
+        data.device = ctypes.cast(c_void_p((event[0] + 1) * _HANDLE_STEP), type(data.device))
+        data.eventType, data.eventData = XID, event[1]
         return _OK
 
-    def _deliver(self, at: int) -> bool:
-        now = self._node.clock.now()
-        for index in range(self._scenario.fleet.gpus_per_node):
-            for number, fault in enumerate(self._scenario.all_faults_on(self._node.node, f"gpu{index}")):
-                due = fault.kind == "xid" and self._registered_at <= fault.at_seconds <= now
-                if due and (index, number) not in self._delivered:
-                    self._delivered.add((index, number))
-                    data = pynvml.c_nvmlEventData_t.from_address(at)
-                    data.device = ctypes.cast(c_void_p((index + 1) * _HANDLE_STEP), type(data.device))
-                    data.eventType, data.eventData = pynvml.nvmlEventTypeXidCriticalError, fault.code or 0
-                    return True
-        return False
 
-
-_MEMBER = {_DOUBLE: "dVal", _U32: "uiVal", _U64: "ullVal", _SIGNED: "siVal"}
-
-
-def _field_values(state: GpuState) -> dict[int, tuple[int, float]]:
-    """Field number -> type and value, in NVML's units (nvml.h, NVML_FI_DEV_*)."""
+def _simple(part: Part) -> dict[str, tuple[Any, Callable[[GpuState], float]]]:
+    """Functions of a handle and a pointer to one number: its C type and its value in NVML's units."""
     return {
-        82: (_U32, round(state.memory_temperature_celsius)), 83: (_U64, int(state.energy_joules * 1e3)),
-        142: (_U32, state.remapped_corrected), 143: (_U32, state.remapped_uncorrected),
-        144: (_U32, int(state.remap_pending)), 145: (_U32, int(state.remap_failed)),
-        185: (_U32, round(state.power_watts * 1e3)), 186: (_U32, round(state.power_watts * 1e3)),
-        193: (_SIGNED, -8), 194: (_SIGNED, -2), 230: (_U32, state.recovery_action),
-        269: (_U64, int(state.thermal_seconds * 1e9)), 270: (_U64, int(state.thermal_seconds * 1e9)),
-        271: (_U64, int(state.power_brake_seconds * 1e9)),
+        "nvmlDeviceGetPowerUsage": (c_uint, lambda s: s.power_watts * 1e3),
+        "nvmlDeviceGetEnforcedPowerLimit": (c_uint, lambda _s: part.power_limit_watts * 1e3),
+        "nvmlDeviceGetPowerManagementLimit": (c_uint, lambda _s: part.power_limit_watts * 1e3),
+        "nvmlDeviceGetPowerManagementDefaultLimit": (c_uint, lambda _s: part.power_limit_watts * 1e3),
+        "nvmlDeviceGetTotalEnergyConsumption": (c_ulonglong, lambda s: s.energy_joules * 1e3),
+        "nvmlDeviceGetCurrentClocksEventReasons": (c_ulonglong, lambda s: s.reasons),
+        "nvmlDeviceGetCurrentClocksThrottleReasons": (c_ulonglong, lambda s: s.reasons),
+        "nvmlDeviceGetPcieReplayCounter": (c_uint, lambda _s: 0),
+        "nvmlDeviceGetCurrPcieLinkGeneration": (c_uint, lambda s: s.pcie_generation),
+        "nvmlDeviceGetCurrPcieLinkWidth": (c_uint, lambda s: s.pcie_width),
+        "nvmlDeviceGetMaxPcieLinkGeneration": (c_uint, lambda _s: part.pcie_generation),
+        "nvmlDeviceGetMaxPcieLinkWidth": (c_uint, lambda _s: _PCIE_LANES),
+        "nvmlDeviceGetPersistenceMode": (c_uint, lambda _s: 1),
+        "nvmlDeviceGetPerformanceState": (c_uint, lambda _s: 0),
     }
 
 
-def _index(handle: int) -> int:
-    return handle // _HANDLE_STEP - 1
+def _chosen(part: Part) -> dict[str, Callable[[GpuState, int], float]]:
+    """Functions of a handle, a choice and a pointer to one unsigned number, in degrees Celsius or megahertz."""
+    return {
+        "nvmlDeviceGetTemperature": lambda s, _sensor: s.temperature_celsius,
+        "nvmlDeviceGetClockInfo": lambda s, clock: (
+            part.memory_clock_hertz if clock == _MEMORY_CLOCK else s.sm_clock_hertz) / 1e6,
+        "nvmlDeviceGetMaxClockInfo": lambda _s, clock: (
+            part.memory_clock_hertz if clock == _MEMORY_CLOCK else part.sm_clock_max_hertz) / 1e6,
+    }
+
+
+def _callback(argument_types: tuple[Any, ...], function: Callable[..., int]) -> Any:
+    """`function` as a C function. ctypes would turn an exception in it into success, with nothing written."""
+    def call(*arguments: Any) -> int:
+        try:
+            return function(*arguments)
+        except Exception:  # noqa: BLE001 - C has no exceptions; UNKNOWN is never taken for healthy
+            _log.exception("the simulated NVML failed")
+            return _UNKNOWN
+
+    return ctypes.CFUNCTYPE(c_int, *argument_types)(call)
+
+
+def _unsupported(*_arguments: object) -> int:
+    return _UNSUPPORTED
 
 
 def _number(kind: Any, at: int, value: float) -> int:
@@ -268,5 +314,35 @@ def _text(at: int, size: int, text: str) -> int:
     return _OK
 
 
-def _texter(show: Callable[[int], str]) -> Callable[[int, int, int], int]:
-    return lambda handle, at, size: _text(at, size, show(_index(handle)))
+def _constant_text(text: str) -> Callable[[int, int], int]:
+    return lambda at, size: _text(at, size, text)
+
+
+def _link(nvlinks: int, link: int) -> int:
+    """OK for a link that the part has; without any, NOT_SUPPORTED."""
+    if not nvlinks:
+        return _UNSUPPORTED
+    return _OK if link < nvlinks else _INVALID
+
+
+def _remapped_rows(state: GpuState, corrected: int, uncorrected: int, pending: int, failed: int) -> int:
+    for at, value in ((corrected, state.remapped_corrected), (uncorrected, state.remapped_uncorrected),
+                      (pending, state.remap_pending), (failed, state.remap_failed)):
+        _number(c_uint, at, int(value))
+    return _OK
+
+
+def _utilization(_state: GpuState, at: int) -> int:
+    rates = pynvml.c_nvmlUtilization_t.from_address(at)
+    rates.gpu, rates.memory = 100, 60
+    return _OK
+
+
+def _temperature(state: GpuState, at: int) -> int:
+    pynvml.c_nvmlTemperature_v1_t.from_address(at).temperature = round(state.temperature_celsius)
+    return _OK
+
+
+def _margin(state: GpuState, at: int) -> int:
+    pynvml.c_nvmlMarginTemperature_v1_t.from_address(at).marginTemperature = round(state.margin_celsius)
+    return _OK

@@ -19,6 +19,8 @@ _COMPUTE = ("slow", "throttle", "power_brake")
 """Kinds that make products slower; `hot` does too when it is the core that is hot."""
 _DEFAULT_FACTOR = {"throttle": 0.7, "power_brake": 0.5, "hot": 0.8}
 _WARM_CELSIUS, _MEMORY_ABOVE_CORE = 64.0, 12.0
+_LOAD_RATIO, _BRAKED_RATIO = 0.97, 0.6
+"""Power under a full load over the limit, and what a power brake leaves of it."""
 _PART_SPREAD = 0.5
 """Healthy GPUs differ for good by this share of the scenario's noise."""
 _GIGATRANSFERS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}
@@ -28,6 +30,7 @@ _GIGATRANSFERS = {1: 2.5, 2: 5.0, 3: 8.0, 4: 16.0, 5: 32.0, 6: 64.0}
 class GpuState:
     """Everything that NVML is asked for."""
 
+    at_seconds: float
     power_watts: float
     energy_joules: float
     temperature_celsius: float
@@ -59,15 +62,18 @@ def gpu_state(scenario: Scenario, node: str, index: int, at_seconds: float) -> G
     kinds = {fault.kind for fault in now}
     jitter = noise(scenario, node, index, "state", int(at_seconds))
     core, memory = _temperatures(now, jitter)
+    braked = _elapsed(every, at_seconds, lambda fault: fault.kind == "power_brake")
     clock = part.sm_clock_max_hertz * part.sustained_ratio * _clock_factor(now)
     return GpuState(
-        power_watts=part.power_limit_watts * min(1.0, 0.97 + jitter) * (0.6 if "power_brake" in kinds else 1.0),
-        energy_joules=part.power_limit_watts * 0.97 * at_seconds,
+        at_seconds=at_seconds,
+        power_watts=part.power_limit_watts * min(1.0, _LOAD_RATIO + jitter) * (
+            _BRAKED_RATIO if "power_brake" in kinds else 1.0),
+        energy_joules=part.power_limit_watts * _LOAD_RATIO * (at_seconds - (1 - _BRAKED_RATIO) * braked),
         temperature_celsius=core, memory_temperature_celsius=memory, margin_celsius=part.slowdown_celsius - core,
         sm_clock_hertz=round(clock * (1 + 0.2 * jitter) / 15e6) * 15e6, reasons=_reasons(now),
         thermal_seconds=_elapsed(every, at_seconds, _is_thermal),
         ecc_corrected=_ecc(every, at_seconds, is_corrected=True),
-        power_brake_seconds=_elapsed(every, at_seconds, lambda fault: fault.kind == "power_brake"),
+        power_brake_seconds=braked,
         ecc_uncorrected=_ecc(every, at_seconds, is_corrected=False),
         remapped_corrected=_remapped(every, at_seconds, is_corrected=True),
         remapped_uncorrected=_remapped(every, at_seconds, is_corrected=False),
@@ -81,12 +87,15 @@ def gpu_state(scenario: Scenario, node: str, index: int, at_seconds: float) -> G
 
 
 def performance_factor(scenario: Scenario, node: str, index: int, at_seconds: float, what: str) -> float:
-    """Rate over that of a typical healthy GPU; `what` is ``compute``, ``memory`` or ``link``."""
+    """Rate over that of a typical healthy GPU; `what` is ``compute``, ``memory``, ``link`` (to the host) or ``peer``.
+
+    ``peer`` is the way to another GPU: over NVLink where the part has it, which a narrow host link does not slow.
+    """
     now = scenario.faults_on(node, f"gpu{index}", at_seconds)
     factor = 1 + _PART_SPREAD * noise(scenario, node, index, what, 0)
     for fault in now:
         factor *= _slowed(fault, what)
-    if what == "link":
+    if what == "link" or (what == "peer" and not PARTS[scenario.fleet.part].nvlinks):
         factor *= _link_factor(scenario, now)
     return factor
 
@@ -101,7 +110,7 @@ def noise(scenario: Scenario, node: str, index: int, what: str, tick: int) -> fl
 def _slowed(fault: Fault, what: str) -> float:
     factor = fault.factor or _DEFAULT_FACTOR.get(fault.kind, 1.0)
     if fault.kind == "slow":
-        return factor if what == (fault.what or "compute") else 1.0
+        return factor if ("link" if what == "peer" else what) == (fault.what or "compute") else 1.0
     if fault.kind in _COMPUTE:
         return factor if what == "compute" else 1.0
     if fault.kind == "hot":
@@ -158,7 +167,14 @@ def _reasons(now: Iterable[Fault]) -> int:
 
 
 def _elapsed(every: Iterable[Fault], at_seconds: float, counts: Callable[[Fault], bool]) -> float:
-    return sum(fault.elapsed_seconds(at_seconds) for fault in every if counts(fault))
+    """Time in which at least one of those faults was in force: where two overlap it counts once."""
+    spans = sorted((f.at_seconds, min(at_seconds, f.end_seconds)) for f in every
+                   if counts(f) and f.step is None and f.at_seconds < at_seconds)
+    total, reached = 0.0, 0.0
+    for begin, end in spans:
+        total += max(0.0, end - max(begin, reached))
+        reached = max(reached, end)
+    return total
 
 
 def _grown(fault: Fault, at_seconds: float) -> int:
