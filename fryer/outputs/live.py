@@ -19,7 +19,7 @@ from rich.text import Text
 from fryer.evidence import DeviceInfo
 from fryer.outputs.progress import DeviceState, Progress
 from fryer.outputs.table import ChangeLines, final_text
-from fryer.outputs.wording import POWER_BRAKE_BIT, THERMAL_BITS, clock_limits, short_id, show_rate
+from fryer.outputs.wording import POWER_BRAKE_BIT, THERMAL_BITS, clock_limits, short_id, show_rate_beside
 from fryer.records import Record
 from fryer.result import RunInfo, RunResult
 from watchdog.collectors.readings import GpuReading
@@ -206,7 +206,9 @@ def _rate(progress: Progress, state: DeviceState, now: float) -> Text:
         return Text(state.problem.code[:12], "red")
     if state.point is None:
         return Text("-", "dim")
-    rate = show_rate(state.point.value, state.point.metric, state.point.case)
+    alike = [other.point.value for other in progress.devices.values() if other.point and
+             (other.point.burn, other.point.case) == (state.point.burn, state.point.case)]
+    rate = show_rate_beside(state.point.value, alike, state.point.metric, state.point.case)
     return Text(rate, "dim" if progress.is_stale(state, now) else "bold")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from fryer.evidence import Measurement, NodeEvidence, NodeVerdict, Reason
-from fryer.outputs.wording import count_of, show_figure, show_rate, show_ratio
+from fryer.outputs.wording import count_of, show_figure, show_rate, show_rate_beside, show_ratio
 from fryer.parts import find_part
 from fryer.result import RunResult
 from watchdog.vocabulary.verdicts import Verdict, gravest
@@ -54,31 +54,33 @@ def rows_of(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Row]:
     burns: dict[str, int] = {}
     for burn, _ in cases:
         burns.setdefault(burn, len(burns))
-    middles = _medians(evidence)
+    alike = _values(evidence)
     ordered = sorted(evidence.measurements, key=lambda m: (
         burns[m.burn], cases[m.burn, m.case], position.get(m.device, len(position))))
-    return [_row(evidence, m, verdict, middles.get((m.burn, m.case, m.metric))) for m in ordered]
+    return [_row(evidence, m, verdict, alike[m.burn, m.case, m.metric]) for m in ordered]
 
 
-def _medians(evidence: NodeEvidence) -> dict[tuple[str, str, str], float]:
-    """Median of each case over the devices of the node, where two or more measured it."""
+def _values(evidence: NodeEvidence) -> dict[tuple[str, str, str], list[float]]:
+    """The figures of each burn, case and metric, of all devices of the node."""
     values: dict[tuple[str, str, str], list[float]] = {}
     for m in evidence.measurements:
         values.setdefault((m.burn, m.case, m.metric), []).append(m.value)
-    return {key: median(found) for key, found in values.items() if len(found) > 1}
+    return values
 
 
-def _row(evidence: NodeEvidence, measurement: Measurement, verdict: NodeVerdict, middle: float | None) -> Row:
+def _row(evidence: NodeEvidence, measurement: Measurement, verdict: NodeVerdict, among: Sequence[float]) -> Row:
+    """`among`: the figures of all devices of the node in the same case."""
     judged = next((device for device in verdict.devices if device.device == measurement.device), None)
     own = judged.reasons if judged else ()
     named = [reason for reason in own if is_about(reason, measurement)]
     named += [reason for reason in _pair_reasons(verdict) if _is_slow_pair(reason, measurement)]
     limits = [limit for limit in (limit_of(reason, measurement) for reason in named) if limit]
     start = measurement.steady_from_seconds
+    middle = median(among)
     return Row(
         node=evidence.node, device=measurement.device, burn=measurement.burn, case=measurement.case,
-        value=show_rate(measurement.value, measurement.metric, measurement.case),
-        against_median=f"{round(measurement.value / middle - 1, 3) + 0.0:+.1%}" if middle else "-",
+        value=show_rate_beside(measurement.value, among, measurement.metric, measurement.case),
+        against_median=f"{round(measurement.value / middle - 1, 3) + 0.0:+.1%}" if len(among) > 1 and middle else "-",
         spread=show_ratio(measurement.spread_ratio), steady="never" if start is None else f"from {start:.0f}s",
         limit=limits[0] if limits else _floor(evidence, measurement),
         verdict=gravest(r.verdict for r in named) if named else Verdict.PASS if judged else None,

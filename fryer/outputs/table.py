@@ -8,7 +8,7 @@ from typing import TextIO
 from fryer.evidence import DeviceInfo, NodeEvidence, NodeVerdict
 from fryer.outputs.matrix import matrix_of, matrix_text, split_pairs
 from fryer.outputs.rows import About, Row, fixed_width, reasons_of, rows_of, verified_line
-from fryer.outputs.wording import devices_line, last_line, node_line, reason_line, short_id, subject_of
+from fryer.outputs.wording import devices_line, last_line, node_line, one_line, reason_line, short_id, subject_of
 from fryer.records import Mismatch, Problem, Record
 from fryer.result import RunInfo, RunResult
 from watchdog.collectors.readings import GpuReading
@@ -68,7 +68,7 @@ def _reason_text(about: About, *, with_node: bool) -> str:
     subject = subject_of(about.node, about.device, with_node=with_node)
     lines = [reason_line(subject, about.reason)]
     if about.reason.remedy:
-        lines.append(f"  {about.reason.remedy}")
+        lines.append(f"  {one_line(about.reason.remedy)}")
     if about.reason.repeat:
         lines.append(f"  repeat: {about.reason.repeat}")
     return "\n".join(lines)
@@ -84,7 +84,7 @@ class ChangeLines:
         """The line that tells of this record, None when it changes nothing."""
         if isinstance(record, Problem):
             where = f"{record.burn} {record.case}".rstrip()
-            return f"{node} {record.device} {where}: {record.verdict} {record.code}: {record.message}"
+            return one_line(f"{node} {record.device} {where}: {record.verdict} {record.code}: {record.message}")
         if not isinstance(record, Mismatch):
             return None
         key = (node, record.device, record.burn, record.case)

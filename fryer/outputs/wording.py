@@ -25,7 +25,7 @@ _CLOCK_LIMITS = (
 _MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✕", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-",
           Verdict.ERROR: "⚠"}
 
-_PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+_PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _UNITS = (("flops_per_second", "FLOP/s"), ("bytes_per_second", "B/s"), ("hertz", "Hz"), ("watts", "W"),
           ("bytes", "B"), ("joules", "J"))
 
@@ -45,6 +45,12 @@ def unit_of(metric: str, case: str = "") -> str:
 def show_rate(value: float, metric: str, case: str = "") -> str:
     """``7.29e14`` of `FLOPS` -> ``729 TFLOP/s``; what is no number is said to be none."""
     return show_quantity(value, unit_of(metric, case)) if isfinite(value) else "no number"
+
+
+def show_rate_beside(value: float, others: Sequence[float], metric: str, case: str = "") -> str:
+    """A rate with the prefix of the largest of `others`, so that those under each other compare at a glance."""
+    factor, unit = scale_of([value, *others], metric, case)
+    return f"{value / factor:.3f} {unit}" if abs(value / factor) < 1 else show_rate(value, metric, case)
 
 
 def scale_of(values: Sequence[float], metric: str, case: str = "") -> tuple[float, str]:
@@ -106,9 +112,14 @@ def subject_of(node: str, device: str | None, *, with_node: bool) -> str:
     return f"{node} {device}" if with_node else device
 
 
+def one_line(text: str) -> str:
+    """`text` without line ends and control characters: an error's message must not move the cursor of a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
 def reason_line(subject: str, reason: Reason) -> str:
     """``gpu3 FAIL below_floor: bf16 at 612 TFLOP/s, floor 650``."""
-    return f"{subject} {reason.verdict} {reason.code}: {reason.message}"
+    return one_line(f"{subject} {reason.verdict} {reason.code}: {reason.message}")
 
 
 def node_line(node: NodeVerdict) -> str:

@@ -136,6 +136,14 @@ def test_stderr_gets_one_line_a_change_of_state_and_stdout_only_the_table():
     assert out.getvalue() == GOLDEN
 
 
+def test_a_message_of_several_lines_stays_one_line_and_can_not_move_the_cursor():
+    err = io.StringIO()
+    output = TableOutput(io.StringIO(), err)
+    output.record("node001", Problem(device="gpu1", burn="gemm", case="", verdict=Verdict.ERROR, code="crashed",
+                                     message="CUDA error\n\x1b[2Jdevice lost"))
+    assert err.getvalue() == "node001 gpu1 gemm: ERROR crashed: CUDA error  [2Jdevice lost\n"
+
+
 def test_a_device_that_is_always_wrong_does_not_flood_the_log():
     err = io.StringIO()
     output = TableOutput(io.StringIO(), err)

@@ -4,7 +4,16 @@ from dataclasses import replace
 import pytest
 
 from fryer.evidence import DeviceVerdict, NodeVerdict, Reason
-from fryer.outputs.wording import clock_limits, headline, last_line, node_line, scale_of, show_figure, show_rate
+from fryer.outputs.wording import (
+    clock_limits,
+    headline,
+    last_line,
+    node_line,
+    scale_of,
+    show_figure,
+    show_rate,
+    show_rate_beside,
+)
 from fryer.records import BYTES, FLOPS
 from watchdog.vocabulary.verdicts import Verdict, gravest
 
@@ -86,6 +95,12 @@ def test_a_rate_is_shown_in_its_unit_and_integer_products_are_no_flops():
     assert show_rate(1.9e15, FLOPS, "int8 8192x8192x8192") == "1.90 POP/s"
     assert show_rate(2.93e12, BYTES) == "2.93 TB/s"
     assert show_rate(math.nan, BYTES) == "no number"
+
+
+def test_figures_under_each_other_have_one_prefix():
+    assert [show_rate_beside(value, [1.24e15, 9.4e14], FLOPS) for value in (1.24e15, 9.4e14)] == [
+        "1.24 PFLOP/s", "0.940 PFLOP/s"]
+    assert show_rate_beside(0.0, [0.0], BYTES) == "0.000 B/s"
 
 
 def test_one_scale_serves_all_values_of_a_plot():
