@@ -55,7 +55,7 @@ class Measurement:
     steady_from_seconds: float | None
     """Where the steady part begins, on the run's clock; None when the series never became steady."""
     digest: str | None
-    """Of gemm only: sum modulo 2^64 of all its products' digests, 16 hex digits."""
+    """Of gemm only: digest of its first product; equal seeds give equal ones on every device of a part."""
     series: tuple[Point, ...]
 
 

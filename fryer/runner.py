@@ -6,7 +6,6 @@ It measures nothing and judges nothing itself. However a run ends, what was meas
 import signal
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,12 +82,10 @@ class _Records:
                 self.counted.append(record)
 
     def measurements(self) -> tuple[Measurement, ...]:
-        """Points as measurements; those of gemm with the sum of their digests."""
-        sums: dict[tuple[str, str, str], int] = defaultdict(int)
-        for digest in self.digests:
-            sums[digest.device, "gemm", digest.case] += int(digest.digest, 16)
-        shown = {key: f"{value & 0xFFFFFFFFFFFFFFFF:016x}" for key, value in sums.items()}
-        return tuple(measure(self.points, shown))
+        """Points as measurements; those of gemm with the digest of their first product."""
+        first = {(digest.device, "gemm", digest.case): digest.digest for digest in self.digests
+                 if digest.round == 0 and digest.pair == 0}
+        return tuple(measure(self.points, first))
 
 
 def run(info: RunInfo, output: Output, past: Past, stopper: Stopper) -> RunResult:
