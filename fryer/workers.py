@@ -77,7 +77,7 @@ def open_device(spec: DeviceSpec, clock: RunClock) -> Device:
 
         if spec.cuda_ordinal is None:
             raise RuntimeError("NVML knows this GPU and CUDA does not show it: see dmesg, and nvidia-smi -q")
-        device: Device = CudaDevice(spec.name, clock, spec.cuda_ordinal)
+        device: Device = CudaDevice(spec.name, clock, spec.cuda_ordinal, spec.processors)
     elif spec.kind == "simulated":
         from fryer.devices.simulated import SimulatedDevice  # noqa: PLC0415 - heavy
 

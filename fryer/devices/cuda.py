@@ -1,6 +1,7 @@
 """An NVIDIA GPU. Work is queued on a stream; a mark is an event, timed by the device itself."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -27,16 +28,23 @@ class CudaDevice:
     host_is_device = False
     scale = 1
 
-    def __init__(self, name: str, clock: Clock, ordinal: int) -> None:
-        """Touches no GPU: `open` does, in the worker."""
+    def __init__(self, name: str, clock: Clock, ordinal: int, processors: Sequence[int] = ()) -> None:
+        """Touches no GPU: `open` does, in the worker. `processors`: those nearest to the GPU; empty: any."""
         self.name = name
         self.clock = clock
         self.torch_device = torch.device("cuda", ordinal)
         self._origin_seconds = 0.0
+        self._processors = tuple(processors)
         self._streams: dict[int, torch.cuda.Stream] = {}
 
     def open(self) -> None:
-        """Make the context, and tie the device's event clock to the run's clock."""
+        """Make the context, and tie the device's event clock to the run's clock.
+
+        The process moves to the processors nearest to the GPU, so that what a copy from pinned memory measures is the
+        host link and not the link between the sockets.
+        """
+        if self._processors:
+            os.sched_setaffinity(0, self._processors)
         torch.cuda.set_device(self.torch_device)
         self._origin = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         self._origin.record()
@@ -108,7 +116,7 @@ class CudaDevice:
     def mark(self) -> Mark:
         """Record an event behind the work queued so far."""
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.torch_device))  # whichever device is current in a process of many
         return Mark(event)
 
     def wait(self, mark: Mark) -> float:
