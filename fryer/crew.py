@@ -13,7 +13,7 @@ from watchdog.vocabulary.verdicts import Verdict
 
 START_SECONDS = 120.0
 """From the fork to an open device. A first CUDA context on a node of eight GPUs without persistence takes tens."""
-OVERRUN_SECONDS = 15.0
+OVERRUN_SECONDS = 30.0
 """How much longer than asked a burn may take: it ends within a second or two of its time where all is well."""
 STOP_SECONDS = 5.0
 """From the wish to stop to the kill. Burns look every second and have a second's work queued at most."""

@@ -18,7 +18,7 @@ from watchdog.clock import RunClock
 from watchdog.simulator.node import SimulatedNode
 from watchdog.vocabulary.verdicts import Verdict
 
-MEMORY_RATIO = {"cuda": 0.9, "simulated": 0.9, "cpu": 0.05}
+MEMORY_RATIO = {"cuda": 0.9, "simulated": 0.9, "cpu": 0.02}
 """Share of the free memory that a burn may use, by kind of device. A host's memory is also everybody else's,
 and its patterns are walked at a hundredth of an HBM's speed."""
 

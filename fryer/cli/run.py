@@ -37,7 +37,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
                                                  "the name of a ready one (fryer scenarios).")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random operands; equal seeds give equal products.")] = 1,
     memory: Annotated[float | None, typer.Option(metavar="RATIO", help="Share of the free memory to use. Default: 0.9 "
-                                                 "on a GPU, 0.05 on a CPU.")] = None,
+                                                 "on a GPU, 0.02 on a CPU.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A warning exits 1 too.")] = False,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results are kept. Default: "
                                                "$FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
