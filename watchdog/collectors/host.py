@@ -1,77 +1,75 @@
-"""One look at the host: who else wants the processors, how fast they run, and how much memory is free."""
+"""One look at the host: who else wants the processors, how fast they run, and how much memory is free. Linux only."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from watchdog.collectors.readings import HostReading
 
 _MICRO = 1e-6
+_MEGA = 1e6
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
-class _Times:
-    """Processor seconds since boot, and time on the run's clock."""
+class _Totals:
+    """Running totals in seconds; None where the kernel does not tell."""
 
-    at_seconds: float
-    total: float
+    processors: float | None
+    """Processor time that passed, idle or not, over all processors."""
     busy: float
     steal: float
     ours: float
-    pressure_seconds: float | None
-    real_seconds: float
+    pressure: float | None
+    uptime: float | None
 
 
 class HostReader:
     """Reads what happened since its last look; the first look has no ratios."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        """`root`: where proc and sys are found."""
+    def __init__(self, root: Path = Path("/"), pid: int | None = None) -> None:
+        """`root`: where proc and sys are found. `pid`: head of the tree of processes that are ours; default: this."""
         self._root = root
-        self._last: _Times | None = None
-        self._process_times: dict[int, float] = {}
-        self._ended = 0.0
+        self._pid = os.getpid() if pid is None else pid
+        self._last: _Totals | None = None
 
     def read(self, at_seconds: float) -> HostReading:
-        """One look; `at_seconds` is copied into it."""
-        now = self._times(at_seconds)
-        last, self._last = self._last, now
-        total = now.total - last.total if last else 0.0
-        pressure = None
-        if last and now.pressure_seconds is not None and last.pressure_seconds is not None:
-            waited = now.real_seconds - last.real_seconds
-            pressure = _ratio(now.pressure_seconds - last.pressure_seconds, waited)
+        """One look; `at_seconds` is copied into it. Takes a few milliseconds for a thousand processes."""
+        now, last = self._totals(), self._last
+        self._last = now
         return HostReading(
-            at_seconds=at_seconds, pressure_some_ratio=pressure,
-            others_ratio=_ratio(now.busy - last.busy - (now.ours - last.ours), total) if last else None,
-            steal_ratio=_ratio(now.steal - last.steal, total) if last else None,
-            clock_hertz=self._clock_hertz(), memory_available_bytes=self._memory_available())
+            at_seconds=at_seconds, pressure_some_ratio=_pressure(last, now), others_ratio=_others(last, now),
+            steal_ratio=_steal(last, now), clock_hertz=self._clock_hertz(), memory_available_bytes=self._available())
 
-    def _times(self, at_seconds: float) -> _Times:
-        words = (self._text("proc/stat") or "cpu 0").splitlines()[0].split()[1:9]
-        ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in words] + [0.0] * 8
-        user, nice, system, _, _, irq, softirq, steal = ticks[:8]
+    def _totals(self) -> _Totals:
+        line = (self._text("proc/stat") or "").partition("\n")[0].split()
+        # user nice system idle iowait irq softirq steal; guest time is already in user (proc_stat(5))
+        ticks = [int(word) / _TICKS for word in line[1:9]] if len(line) >= 9 and line[0] == "cpu" else []
         uptime = self._text("proc/uptime")
-        return _Times(
-            at_seconds=at_seconds, total=sum(ticks[:8]), busy=user + nice + system + irq + softirq, steal=steal,
-            ours=self._our_seconds(), pressure_seconds=self._pressure_seconds(),
-            real_seconds=float(uptime.split()[0]) if uptime else 0.0)
+        return _Totals(
+            processors=sum(ticks) if ticks else None, busy=sum(ticks[:3] + ticks[5:7]), steal=sum(ticks[7:]),
+            ours=self._our_seconds(), pressure=self._pressure_seconds(),
+            uptime=float(uptime.split()[0]) if uptime else None)
 
     def _our_seconds(self) -> float:
-        """Processor seconds of our own process tree. A child that ended keeps what it had used when last seen."""
-        me = psutil.Process()
-        seen: dict[int, float] = {}
-        for process in [me, *me.children(recursive=True)]:
-            try:
-                times = process.cpu_times()
-            except psutil.Error:
-                continue
-            seen[process.pid] = times.user + times.system
-        self._ended += sum(used for pid, used in self._process_times.items() if pid not in seen)
-        self._process_times = seen
-        return self._ended + sum(seen.values())
+        """Processor time of our process tree, ended children included: who waited for them keeps their time.
+
+        The sum of utime, stime, cutime and cstime (proc_pid_stat(5)) over the living, so a child that was born and
+        died between two looks counts too. A descendant whose parent ended before it is init's, and no longer ours.
+        """
+        times: dict[int, float] = {}
+        children: dict[int, list[int]] = {}
+        for folder in (self._root / "proc").glob("[0-9]*"):
+            words = (self._text(f"proc/{folder.name}/stat") or "").rpartition(")")[2].split()
+            if len(words) >= 15:  # else it ended meanwhile
+                children.setdefault(int(words[1]), []).append(int(folder.name))
+                times[int(folder.name)] = sum(int(word) for word in words[11:15]) / _TICKS
+        total, found = 0.0, [self._pid]
+        while found:
+            pid = found.pop()
+            total += times.get(pid, 0.0)
+            found += children.get(pid, ())
+        return total
 
     def _pressure_seconds(self) -> float | None:
         """Total time in which some task waited for a processor (Linux, Documentation/accounting/psi.rst)."""
@@ -81,12 +79,16 @@ class HostReader:
         return None
 
     def _clock_hertz(self) -> float | None:
-        """Mean of what /proc/cpuinfo calls MHz."""
+        """Mean over processors: /proc/cpuinfo where it has clocks (x86), else cpufreq (kHz), which is a file each."""
         lines = (self._text("proc/cpuinfo") or "").splitlines()
-        clocks = [float(line.partition(":")[2]) for line in lines if line.startswith("cpu MHz")]
-        return sum(clocks) / len(clocks) * 1e6 if clocks else None
+        clocks = [float(line.partition(":")[2]) * _MEGA for line in lines if line.startswith("cpu MHz")]
+        if not clocks:
+            files = (self._root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_cur_freq")
+            texts = [self._text(str(file.relative_to(self._root))) for file in files]
+            clocks = [int(text) * 1e3 for text in texts if text and text.strip().isdigit()]
+        return sum(clocks) / len(clocks) if clocks else None
 
-    def _memory_available(self) -> int | None:
+    def _available(self) -> int | None:
         for line in (self._text("proc/meminfo") or "").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
@@ -97,6 +99,25 @@ class HostReader:
             return (self._root / name).read_text(encoding="utf-8", errors="replace")
         except OSError:
             return None
+
+
+def _pressure(last: _Totals | None, now: _Totals) -> float | None:
+    if last is None or last.pressure is None or now.pressure is None or last.uptime is None or now.uptime is None:
+        return None
+    return _ratio(now.pressure - last.pressure, now.uptime - last.uptime)
+
+
+def _others(last: _Totals | None, now: _Totals) -> float | None:
+    if last is None or last.processors is None or now.processors is None:
+        return None
+    ours = max(0.0, now.ours - last.ours)  # falls when a process of ours ends without being waited for
+    return _ratio(now.busy - last.busy - ours, now.processors - last.processors)
+
+
+def _steal(last: _Totals | None, now: _Totals) -> float | None:
+    if last is None or last.processors is None or now.processors is None:
+        return None
+    return _ratio(now.steal - last.steal, now.processors - last.processors)
 
 
 def _ratio(part: float, whole: float) -> float | None:

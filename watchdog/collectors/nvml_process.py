@@ -208,7 +208,7 @@ class NvmlProcess:
         if stranger is not None or index is None:
             return self._silences.reader_missed(begun, now, f"{stranger}; it was replaced")
         if code is not None:
-            return self._silences.gpu_missed(index, begun, now, f"NVML crashed (signal {-code}); its reader was replaced")
+            return self._silences.gpu_missed(index, begun, now, f"NVML crashed (signal {-code})")
         seconds = self._deadline_real * self._clock.speed
         return self._silences.gpu_missed(index, begun, now, f"NVML did not answer within {seconds:.3g} s")
 
