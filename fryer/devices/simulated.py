@@ -108,7 +108,7 @@ class SimulatedDevice:
         self._check()
         destination.copy_(source)
         if to_peer:
-            self._take(source.nbytes * SCALE, self._rate("p2p", "to", BYTES), "link")
+            self._take(source.nbytes * SCALE, self._rate("p2p", "to", BYTES), "peer")
         elif getattr(source, "is_host", False) or getattr(destination, "is_host", False):
             self._take(source.nbytes * SCALE, self._link_rate(), "link")
         elif source.nbytes > _DIGEST_BYTES:

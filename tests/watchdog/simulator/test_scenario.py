@@ -98,3 +98,8 @@ def test_a_ready_scenario_says_what_it_rehearses_and_what_must_come_of_it(name: 
 @pytest.mark.parametrize("name", ready_names())
 def test_a_ready_scenario_begins_its_faults_within_a_short_run(name: str) -> None:
     assert all(fault.kind in KINDS and fault.at_seconds <= 10 for fault in load(name).faults)
+
+
+def test_no_two_ready_scenarios_have_the_same_gpus_so_that_none_is_held_against_the_past_of_another() -> None:
+    seeds = [load(name).seed for name in ready_names()]
+    assert len(set(seeds)) == len(seeds)
