@@ -71,9 +71,17 @@ class NvmlReader:
         """Who the GPUs are."""
         return tuple(self.identity(index) for index in range(len(self._uuids)))
 
+    def name(self, index: int) -> str:
+        """Let a GPU tell its UUID; it keeps ``unknown-gpu3`` where it can't. Reading alone never renames."""
+        with suppress(_LostError, pynvml.NVMLError):
+            self._attach(index)
+            self._uuids[index] = str(pynvml.nvmlDeviceGetUUID(self._handles[index]))
+        return self._uuids[index]
+
     def identity(self, index: int) -> GpuIdentity:
         """Who one GPU is. One that is lost from the start stays ``unknown-gpu3``, and its readings say lost."""
         driver = str(pynvml.nvmlSystemGetDriverVersion())
+        self.name(index)
         try:
             self._attach(index)
             return self._identity(index, driver)
@@ -116,12 +124,12 @@ class NvmlReader:
         try:
             handle, uuid = self._handle_at(index)
             if handle is None or (uuid != expected and not expected.startswith("unknown-gpu")):
-                handle, uuid = pynvml.nvmlDeviceGetHandleByUUID(expected), expected  # indices moved: a GPU fell off
+                handle = pynvml.nvmlDeviceGetHandleByUUID(expected)  # indices moved: a GPU fell off
         except pynvml.NVMLError as error:
             if error.value in _LOST or error.value == pynvml.NVML_ERROR_NOT_FOUND:
                 raise _LostError from error
             raise
-        self._handles[index], self._uuids[index] = handle, uuid
+        self._handles[index] = handle
         self._listen(handle)
 
     def _handle_at(self, index: int) -> tuple[Any, str]:

@@ -1,7 +1,8 @@
 """The child's side of the NVML reader: it may block in the driver for ever, and be killed at any moment.
 
 Messages to the parent, in the order of a look: an index before each GPU that it turns to, then that GPU's reading; a
-tuple of Xids; None at the end. At the start: indices likewise, then the tuple of identities. An error ends it.
+tuple of Xids; None at the end. At the start likewise: an index, then that GPU's UUID; once more, then its identity; and
+None. An error ends it.
 """
 
 import ctypes
@@ -32,6 +33,8 @@ class Setup:
     simulated: SimulatedNode | None
     known: tuple[str, ...]
     """UUIDs by index from an earlier child: then identities are not asked for again, as one GPU may block."""
+    skip: tuple[int, ...] = ()
+    """Indices that blocked when an earlier child asked for their identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,13 @@ def _open(setup: Setup) -> "NvmlReader":
 
 
 def _hello(reader: "NvmlReader", setup: Setup) -> Iterator[object]:
-    identities = []
-    for index in range(0 if setup.known else len(reader.uuids)):
-        yield index
-        identities.append(reader.identity(index))
-    yield tuple(identities)
+    """All UUIDs before any identity: they ask little of the driver, so a GPU that blocks may have told its own."""
+    indices = [index for index in range(0 if setup.known else len(reader.uuids)) if index not in setup.skip]
+    for tell in (reader.name, reader.identity):
+        for index in indices:
+            yield index
+            yield tell(index)
+    yield None
 
 
 def _look(reader: "NvmlReader", clock: RunClock, ask: Ask) -> Iterator[object]:

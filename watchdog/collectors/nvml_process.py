@@ -31,12 +31,14 @@ LEAST_REAL_SECONDS = 1.0
 """The deadline is never shorter than this in real time: a busy machine that simulates is no hung GPU."""
 START_REAL_SECONDS = 60.0
 """From the start of a child to its first answer: NVML without persistence mode wakes every GPU."""
+START_GPU_SECONDS = 20.0
+"""Within that: for the identity of one GPU. One that takes longer is left out, and counts as silent."""
 RESTART_REAL_SECONDS = (1.0, 60.0)
 """Waits between children that die at their start: the first, and the longest; each is twice the one before."""
 _LIBRARY = "libnvidia-ml.so.1"
 _ROOT = Path(__file__).resolve().parents[2]
 _FAULTS = (Signals.SIGSEGV, Signals.SIGBUS, Signals.SIGABRT, Signals.SIGFPE, Signals.SIGILL)
-"""Deaths that the library itself brings about; any other signal was sent by somebody, and blames no GPU."""
+"""Ends that the library itself brings about; any other signal was sent by somebody, and blames no GPU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,16 @@ class _Parts:
     error: str | None = None
 
 
+@dataclass(slots=True)
+class _Hello:
+    """What a child said at its start."""
+
+    identities: list[GpuIdentity] = field(default_factory=list)
+    turned_to: int | None = None
+    is_whole: bool = False
+    is_cut: bool = False
+
+
 class NvmlProcess:
     """The parent's side; not for two threads at once. After the constructor, no method blocks beyond the deadline."""
 
@@ -79,18 +91,21 @@ class NvmlProcess:
         self._clock = clock
         self._simulated = simulated
         self._deadline_real = max(deadline_seconds / clock.speed, LEAST_REAL_SECONDS)
+        self._gpu_start_real = max(START_GPU_SECONDS / clock.speed, LEAST_REAL_SECONDS)
         self._identities: tuple[GpuIdentity, ...] = ()
         self._dying: list[subprocess.Popen[bytes]] = []
         self._restart_wait, self._restart_at = RESTART_REAL_SECONDS[0], 0.0
         # PR_SET_PDEATHSIG goes by the thread that started the child, so one thread starts all, and lives until close
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nvml-starter")
-        self._child: _Child | None = self._start()
+        self._child: _Child | None = None
         try:
-            self._identities = self._first_answer(self._child)
+            begun, blocked = clock.now(), self._introduce()
         except BaseException:
             self.close()
             raise
         self._silences = Silences(self._identities)
+        for index, what in blocked.items():
+            self._silences.gpu_missed(index, begun, clock.now(), what)
 
     def identities(self) -> tuple[GpuIdentity, ...]:
         """Who the GPUs are, as the child said at its start."""
@@ -131,29 +146,58 @@ class NvmlProcess:
         self._dying = []
         self._starter.shutdown(wait=False)
 
-    def _start(self) -> _Child:
+    def _start(self, skip: tuple[int, ...] = ()) -> _Child:
         known = tuple(identity.uuid for identity in self._identities)
-        process, connection = self._starter.submit(_spawn, Setup(self._clock, self._simulated, known)).result()
+        process, connection = self._starter.submit(_spawn, Setup(self._clock, self._simulated, known, skip)).result()
         return _Child(process, connection, started_real=time.monotonic())
 
-    def _first_answer(self, child: _Child) -> tuple[GpuIdentity, ...]:
-        """Wait for the identities; raises what the child raised, or `SourceFailed`."""
-        deadline = child.started_real + START_REAL_SECONDS
-        turned_to: int | None = None
+    def _introduce(self) -> dict[int, str]:
+        """Learn the identities, with a new child for each GPU that blocks; returns those GPUs, and what they did.
+
+        Raises what the child raised, or `SourceFailed` where it does not come to an answer in time.
+        """
+        deadline = time.monotonic() + START_REAL_SECONDS
+        uuids: dict[int, str] = {}
+        blocked: dict[int, str] = {}
+        while True:
+            self._drop()
+            self._child = self._start(tuple(blocked))
+            hello = self._hear_hello(self._child, deadline, uuids)
+            if hello.is_whole:
+                break
+            code = _exit_code(self._child.process) if hello.is_cut else None
+            if hello.turned_to is None or (hello.is_cut and not _is_fault(code)) or time.monotonic() >= deadline:
+                raise SourceFailed("the NVML reader ended before it answered; see dmesg" if hello.is_cut else
+                                   f"NVML did not start within {START_REAL_SECONDS:.0f} s; see nvidia-smi and dmesg")
+            blocked[hello.turned_to] = f"NVML crashed (signal {-code})" if code else (
+                f"NVML did not answer within {self._gpu_start_real * self._clock.speed:.3g} s")
+        self._child.is_ready = True
+        found = {identity.index: identity for identity in hello.identities}
+        driver = hello.identities[0].driver if hello.identities else "unknown"
+        found |= {index: _unknown(index, uuids.get(index, f"unknown-gpu{index}"), driver) for index in blocked}
+        self._identities = tuple(found[index] for index in sorted(found))
+        return blocked
+
+    def _hear_hello(self, child: _Child, deadline: float, uuids: dict[int, str]) -> _Hello:
+        """What the child says until its end, its death or the deadline of a GPU; adds to `uuids`."""
+        hello, until = _Hello(), deadline
         try:
-            while child.connection.poll(max(0.0, deadline - time.monotonic())):
+            while child.connection.poll(max(0.0, min(until, deadline) - time.monotonic())):
                 match child.connection.recv():
-                    case int() as turned_to:
-                        continue
+                    case int() as index:
+                        hello.turned_to, until = index, time.monotonic() + self._gpu_start_real
+                    case str() as uuid if hello.turned_to is not None:
+                        uuids[hello.turned_to] = uuid
+                    case GpuIdentity() as identity:
+                        hello.identities.append(identity)
                     case Exception() as error:
                         raise error
-                    case identities:
-                        child.is_ready = True
-                        return tuple(identities)
-        except (EOFError, OSError) as error:
-            raise SourceFailed("the NVML reader ended before it answered; see dmesg") from error
-        at = "" if turned_to is None else f" (gpu{turned_to} blocks)"
-        raise SourceFailed(f"NVML did not start within {START_REAL_SECONDS:.0f} s{at}; see nvidia-smi and dmesg")
+                    case None:
+                        hello.is_whole = True
+                        break
+        except (EOFError, OSError):
+            hello.is_cut = True
+        return hello
 
     def _ready_child(self, begun: float) -> _Child | None:
         """The child, when it has said hello. Does not wait: one that starts meanwhile is asked at a later look."""
@@ -164,7 +208,7 @@ class NvmlProcess:
             return None
         if not child.is_ready:
             try:
-                child.is_ready = child.connection.poll() and isinstance(child.connection.recv(), tuple)
+                child.is_ready = child.connection.poll() and child.connection.recv() is None
                 is_over = not child.is_ready and child.process.poll() is not None
             except (EOFError, OSError):
                 is_over = True
@@ -200,7 +244,7 @@ class NvmlProcess:
         stranger = parts.error
         if stranger is None and code is None and _state(child.process.pid) in ("T", "t"):
             stranger = "the NVML reader was stopped by a signal"
-        if stranger is None and code is not None and (code >= 0 or -code not in _FAULTS):
+        if stranger is None and code is not None and not _is_fault(code):
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             stranger = f"the NVML reader ended ({how}), not by a GPU's fault"
         if stranger is None and index is None:
@@ -244,6 +288,16 @@ def _check_library() -> None:
         ctypes.CDLL(_LIBRARY)
     except OSError as error:
         raise SourceMissing(f"NVML: no {_LIBRARY} on this machine") from error
+
+
+def _unknown(index: int, uuid: str, driver: str) -> GpuIdentity:
+    """A GPU of which no more is known than that it is there."""
+    return GpuIdentity(index=index, uuid=uuid, name="unknown GPU", serial=None, pci_bus_id="", vbios=None,
+                       driver=driver, memory_bytes=None, power_limit_watts=None, sm_clock_max_hertz=None)
+
+
+def _is_fault(code: int | None) -> bool:
+    return code is not None and code < 0 and -code in _FAULTS
 
 
 def _exit_code(process: subprocess.Popen[bytes]) -> int | None:

@@ -20,8 +20,9 @@ SPEED = 20.0
 ENOUGH_REAL_SECONDS = 30.0
 
 
-def opened(scenario: str) -> NvmlProcess:
-    clock = RunClock.start(SPEED)
+def opened(scenario: str, begins_in_seconds: float = 2.0) -> NvmlProcess:
+    """The run begins so many real seconds from now: the child must be there before a fault that it is to see begin."""
+    clock = RunClock(origin=time.monotonic() + begins_in_seconds, speed=SPEED)
     return NvmlProcess(clock, SimulatedNode(str(scenario_path(scenario)), "node001", clock))
 
 
@@ -87,6 +88,21 @@ def test_a_gpu_that_hangs_is_named_and_the_others_are_read_on() -> None:
         nvml.close()
 
 
+def test_a_gpu_that_hangs_from_the_start_is_named_and_the_others_are_read() -> None:
+    nvml = opened("hung_call", begins_in_seconds=-10.0)
+    try:
+        assert [gpu.index for gpu in nvml.identities()] == list(range(8))
+        assert nvml.identities()[6].name == "unknown GPU"
+        uuid = nvml.identities()[6].uuid
+        look = nvml.read()
+        assert len(look.readings) == 7
+        assert look.gap is not None
+        assert look.gap.uuid == uuid
+        assert look.gap.message == f"gpu6 ({uuid}): NVML did not answer within 20 s"
+    finally:
+        nvml.close()
+
+
 def test_a_lost_gpu_is_a_reading_and_no_gap() -> None:
     nvml = opened("lost_gpu")
     try:
@@ -145,7 +161,7 @@ import time
 from watchdog.clock import RunClock
 from watchdog.collectors.nvml_process import NvmlProcess
 from watchdog.simulator.node import SimulatedNode
-clock = RunClock.start({SPEED})
+clock = RunClock(time.monotonic() + 2.0, {SPEED})
 nvml = NvmlProcess(clock, SimulatedNode({str(scenario_path(scenario))!r}, "node001", clock))
 while {scenario == "hung_call"} and nvml.read().gap is None:
     time.sleep(0.02)
