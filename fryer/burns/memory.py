@@ -4,10 +4,11 @@
                                                    a difference -> first wrong place, its bits, and read it once more
 
 It covers `Task.memory_ratio` of what is free; less than nine tenths of that is an ERROR and never a pass. Patterns are
-repeated until the time is over, and at least once, however long that takes.
+repeated until the time is over, and each has its turn at least once, or the result is INCONCLUSIVE. Host memory is slow
+to walk and shared with everybody, so there it covers no more than it can within the time, and says how much that was.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -26,48 +27,68 @@ LEAST_OBTAINED = 0.9
 passes is a known trap: DCGM's memory test passed when its allocation failed (NVIDIA/DCGM issue 284)."""
 FADE_SHARE = 0.05
 """Part of the duration for which each bit fade pattern leaves the memory alone."""
+SAMPLE_BYTES = 16 << 20
+"""Host memory that is walked first, to find how much can be covered within the time."""
+AFFORDABLE_SHARE = 0.4
+"""Part of the time that the first cycle may take by that sample. Below one half, since a sample is partly cached."""
+OVERTIME_SECONDS = 8.0
+"""So much longer than asked the first cycle may take; below the time at which a worker is taken for hung."""
 _POLL_SECONDS = 0.25
+_SHORTEST_SECONDS = 1e-3
 
 
 class _Over(Exception):  # noqa: N818 - an end, not an error
-    """The run is to end, or the time is up and every pattern had its turn."""
+    """The run is to end, or the time is up."""
 
 
 def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     """Cycle through `PATTERNS`; yields the bytes verified after each, and one mismatch for each pass that found any."""
     (device,) = devices
+    end = device.clock.now() + task.seconds
     wanted = int(device.free_bytes() * task.memory_ratio) // 8 * 8
+    if device.host_is_device:
+        began = device.clock.now()
+        sample = Walk(device, task, obtain(min(wanted, SAMPLE_BYTES), device.torch_device), end, fade_seconds=0.0)
+        yield from _cycle(sample, set())
+        bytes_per_second = min(wanted, SAMPLE_BYTES) / max(device.clock.now() - began, _SHORTEST_SECONDS)
+        affordable = int(bytes_per_second * AFFORDABLE_SHARE * task.seconds) // 8 * 8
+        wanted = min(wanted, max(affordable, SAMPLE_BYTES))
     region = obtain(wanted, device.torch_device)
     if not region.num_bytes or region.num_bytes < LEAST_OBTAINED * wanted:
         yield _too_little(device, region.num_bytes, wanted)
         return
-    walk = Walk(device, task, region)
+    walk = Walk(device, task, region, end, fade_seconds=FADE_SHARE * task.seconds)
     covered: set[str] = set()
-    while True:
-        for name, pattern in PATTERNS.items():
-            if pattern.is_left_alone and name in covered:
-                continue  # waiting again would take time from the patterns that read
-            is_whole = walk.run(name, pattern)
-            yield from walk.results(name)
-            if is_whole:
-                covered.add(name)
-                continue
-            if len(covered) < len(PATTERNS):
-                yield _stopped(device, covered)
-            return
+    while (yield from _cycle(walk, covered)):
         walk.cycle += 1
+    if len(covered) < len(PATTERNS):
+        yield _uncovered(device, covered, is_stopped=task.stop())
+
+
+def _cycle(walk: "Walk", covered: set[str]) -> Generator[Record, None, bool]:
+    """Run each pattern once and add those that ran whole to `covered`; returns False when it is over."""
+    for name, pattern in PATTERNS.items():
+        if pattern.is_left_alone and name in covered:
+            continue  # waiting again would take time from the patterns that read
+        is_whole = walk.run(name, pattern)
+        yield from walk.results(name)
+        if not is_whole:
+            return False
+        covered.add(name)
+    return True
 
 
 class Walk:
     """One pattern after the other over one region."""
 
-    def __init__(self, device: Device, task: Task, region: Region) -> None:
-        """`region` may be of any size; nothing is read before it is written."""
+    def __init__(self, device: Device, task: Task, region: Region, end_seconds: float, fade_seconds: float) -> None:
+        """`end_seconds` on the run's clock; the first cycle may take longer. `fade_seconds`: the wait of bit fade."""
         self.cycle = 0
         self._device = device
         self._task = task
         self._region = region
-        self._end = device.clock.now() + task.seconds
+        self._end = end_seconds
+        self._fade_seconds = fade_seconds
         self._verified_bytes = 0
         self._found: list[Mismatch] = []
         self._expected = torch.empty(region.slice_words, dtype=torch.int64, device=device.torch_device)
@@ -102,11 +123,12 @@ class Walk:
             yield part
 
     def _go_on_or_raise(self) -> None:
-        if self._task.stop() or (self.cycle > 0 and self._device.clock.now() >= self._end):
+        end = self._end if self.cycle else self._end + OVERTIME_SECONDS
+        if self._task.stop() or self._device.clock.now() >= end:
             raise _Over
 
     def _leave_alone(self) -> None:
-        until = self._device.wait(self._device.mark()) + FADE_SHARE * self._task.seconds
+        until = self._device.wait(self._device.mark()) + self._fade_seconds
         while (left := until - self._device.clock.now()) > 0:
             self._go_on_or_raise()
             self._device.clock.sleep(min(left, _POLL_SECONDS))
@@ -157,9 +179,11 @@ def _too_little(device: Device, obtained: int, wanted: int) -> Problem:
                 f"this memory, or ask for less with --memory")
 
 
-def _stopped(device: Device, covered: set[str]) -> Problem:
-    missing = [name for name in PATTERNS if name not in covered]
+def _uncovered(device: Device, covered: set[str], *, is_stopped: bool) -> Problem:
+    missing = ", ".join(name for name in PATTERNS if name not in covered)
+    why = "stopped" if is_stopped else (f"the time and {OVERTIME_SECONDS:g} s more were over (give it a longer "
+                                        f"--duration, or less --memory)")
     return Problem(
-        device=device.name, burn="memory", case="", verdict=Verdict.INCONCLUSIVE, code="stopped",
-        message=f"stopped before each pattern had covered the memory of {device.name} once; not covered: "
-                f"{', '.join(missing)}")
+        device=device.name, burn="memory", case="", verdict=Verdict.INCONCLUSIVE,
+        code="stopped" if is_stopped else "out_of_time",
+        message=f"{why} before each pattern had covered the memory of {device.name} once; not covered: {missing}")

@@ -94,8 +94,6 @@ def _until_over(stage: Stage, threads: Sequence[Thread]) -> Iterator[Record]:
     """Records as they come, until all lanes have left, or one of them does not though it is time."""
     due_at: float | None = None
     while any(thread.is_alive() for thread in threads) or not stage.records.empty():
-        if stage.task.num_ranks == 1 and stage.warm.is_set():
-            stage.hot.set()  # with several ranks, when all are
         if stage.task.stop() or stage.device.clock.now() >= stage.latest_seconds:
             due_at = due_at or time.monotonic()
             stage.over.set()

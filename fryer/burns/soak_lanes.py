@@ -94,6 +94,8 @@ class Products:
                 heat.append(point)
                 if rate.at_seconds >= heat_end or (len(heat) >= SHORT_COUNT and steady(heat).from_seconds is not None):
                     self._stage.warm.set()
+                    if self._stage.task.num_ranks == 1:
+                        self._stage.hot.set()  # several ranks first agree that all are
             elif self._stage.hot.is_set():
                 hot_since = min(hot_since, rate.at_seconds)
             if rate.since_seconds >= hot_since:  # an interval that lies wholly in the time when all lanes run

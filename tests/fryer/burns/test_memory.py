@@ -4,7 +4,9 @@ import torch
 from fryer.burns import memory
 from fryer.burns.patterns import PATTERNS, Pattern
 from fryer.burns.region import Region
+from fryer.devices.cpu import CpuDevice
 from fryer.records import Counted
+from watchdog.clock import RunClock
 from watchdog.vocabulary.verdicts import Verdict
 
 SLICE = 8
@@ -19,7 +21,8 @@ class Bench:
         self.words = torch.zeros(SLICE * NUM_SLICES, dtype=torch.int64)
         self.at_step = {}
         self.step = 0
-        self.walk = memory.Walk(device, make_task(stop=self.stop), Region((self.words,), SLICE))
+        self.walk = memory.Walk(device, make_task(stop=self.stop), Region((self.words,), SLICE), end_seconds=4.0,
+                                fade_seconds=0.2)
 
     def stop(self):
         self.step += 1
@@ -100,7 +103,7 @@ def test_a_word_that_reads_right_the_second_time_is_not_called_reproduced(bench)
 def test_bit_fade_leaves_the_memory_alone_for_its_share_of_the_time(bench, timeline):
     before = timeline.seconds
     bench.records("bit fade ones")
-    assert timeline.seconds - before == pytest.approx(memory.FADE_SHARE * 4.0)
+    assert timeline.seconds - before == pytest.approx(0.2)
 
 
 def test_too_little_memory_is_an_error_with_the_figures(linked_device, timeline, make_task, monkeypatch):
@@ -129,6 +132,27 @@ def test_a_stop_before_the_first_cycle_is_over_names_what_was_not_covered(linked
     assert (problem.verdict, problem.code) == (Verdict.INCONCLUSIVE, "stopped")
     assert problem.message.endswith("not covered: walking zeros, own address, moving inversions, random, "
                                     "bit fade ones, bit fade zeros")
+
+
+def test_a_first_cycle_that_takes_far_too_long_says_what_was_not_covered(linked_device, timeline, make_task):
+    def stop():
+        """Looked at before each slice, so each takes two seconds."""
+        timeline.seconds += 2.0
+        return False
+
+    *counted, problem = run(linked_device("gpu0", timeline), make_task(seconds=2.0, stop=stop))
+    assert [record.case for record in counted] == ["walking ones", "walking zeros"]
+    assert (problem.verdict, problem.code) == (Verdict.INCONCLUSIVE, "out_of_time")
+    assert "not covered: own address, moving inversions" in problem.message
+
+
+def test_host_memory_is_covered_as_far_as_the_time_allows(make_task):
+    """A hundredth of a second is too short for the 64 MiB that it might use: the least is covered, and it says so."""
+    device = CpuDevice("cpu0", RunClock.start())
+    device.free_bytes = lambda: 64 << 20
+    records = run(device, make_task(seconds=0.01, memory_ratio=1.0))
+    assert {record.case for record in records} == set(PATTERNS)
+    assert sum(record.count for record in records if record.case == "random") == 2 * memory.SAMPLE_BYTES
 
 
 def test_a_stop_in_a_later_cycle_is_no_problem(linked_device, timeline, make_task):
