@@ -29,6 +29,7 @@ _MEMBERS = MappingProxyType({0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: 
 """`nvmlValueType_t` -> member of the union; a signed value read as unsigned shows -5 as 4294967291."""
 _NVLINK_ERRORS = ("nvlink_crc_flit", "nvlink_crc_data", "nvlink_replay", "nvlink_recovery")
 """Totals over all links of a GPU."""
+_SLOWDOWNS = ("thermal_software", "thermal_hardware")
 _LOST = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED)
 _DROPPED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, pynvml.NVML_ERROR_NO_PERMISSION,
             pynvml.NVML_ERROR_INVALID_ARGUMENT)
@@ -186,12 +187,12 @@ class NvmlReader:
         fields = self._fields(index)
         power, utilization = fields.pop("power_watts", None), ask("nvmlDeviceGetUtilizationRates")
         memory = ask("nvmlDeviceGetMemoryInfo")
-        links = [fields.pop(name) for name in _NVLINK_ERRORS if name in fields]
+        links = self._all_of(index, _NVLINK_ERRORS, fields)
         corrected, uncorrected = (ask("nvmlDeviceGetTotalEccErrors", kind, pynvml.NVML_VOLATILE_ECC) for kind in (
             pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED))
         flags = {name: bool(fields.pop(name)) for name in ("remap_pending", "remap_failed") if name in fields}
-        thermal = self._thermal_seconds(index, fields.pop("thermal_software", None),
-                                        fields.pop("thermal_hardware", None))
+        slowdowns = self._all_of(index, _SLOWDOWNS, fields)
+        thermal = self._thermal_seconds(index, *(slowdowns.get(name) for name in _SLOWDOWNS))
         return GpuReading(
             uuid=self._uuids[index], at_seconds=at_seconds, **fields, **flags,
             power_watts=_times(ask("nvmlDeviceGetPowerUsage"), 1e-3) if power is None else power,
@@ -205,7 +206,17 @@ class NvmlReader:
             ecc_corrected_total=corrected, ecc_uncorrected_total=uncorrected,
             pcie_generation=ask("nvmlDeviceGetCurrPcieLinkGeneration"),
             pcie_width=ask("nvmlDeviceGetCurrPcieLinkWidth"),
-            pcie_replays_total=ask("nvmlDeviceGetPcieReplayCounter"), nvlink_errors_total=sum(links) if links else None)
+            pcie_replays_total=ask("nvmlDeviceGetPcieReplayCounter"),
+            nvlink_errors_total=sum(links.values()) if links else None)
+
+    def _all_of(self, index: int, names: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
+        """Take from `fields` those of `names` that this GPU has; nothing when one is missing for once.
+
+        A total of counters would fall when a part of it is missing at one look, and look like growth at the next.
+        """
+        had = [name for name in names if (index, name) not in self._dropped]
+        taken = {name: fields.pop(name) for name in had if name in fields}
+        return taken if len(taken) == len(had) else {}
 
     def _thermal_seconds(self, index: int, software: float | None, hardware: float | None) -> float | None:
         """Time with either slowdown. Both often hold at once, so a look adds the longer of the two, not their sum.

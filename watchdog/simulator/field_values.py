@@ -22,6 +22,8 @@ _SHUTDOWN_TLIMIT, _SLOWDOWN_TLIMIT, _TLIMIT = -8, -2, 0
 
 _LINK_COUNTERS = (161, 162, 163)
 """NVLink replay, recovery and CRC errors, for one link or for all."""
+_REPLAYS_TOTAL = 52
+"""Errors of the scenario are replays, so that `count = 5` is 5 and not 5 of each kind."""
 _LINK_TRAFFIC = (138, 139, 140, 141)
 _LINK_SPEED, _LINK_STATE = 164, 165
 _LINK_FIELDS = (*_LINK_COUNTERS, *_LINK_TRAFFIC, _LINK_SPEED, _LINK_STATE, 38, 45, 52, 59)
@@ -70,4 +72,4 @@ def _link_value(field: int, scope: int, state: GpuState, part: Part) -> tuple[in
         return U64, int(_LINK_KIBIBYTES_A_SECOND * state.at_seconds) * num_links
     if field in _LINK_COUNTERS:
         return U64, state.nvlink_errors if scope == ALL_LINKS else link_errors(state, scope)
-    return U64, state.nvlink_errors  # 38, 45, 52, 59: totals over all links
+    return U64, state.nvlink_errors if field == _REPLAYS_TOTAL else 0  # 38, 45, 52, 59: totals over all links

@@ -144,6 +144,18 @@ def test_nvlink_errors_of_all_kinds_are_added(reader: NvmlReader) -> None:
     assert reader.read_one(0, 0.0).nvlink_errors_total is None
 
 
+def test_a_total_with_a_part_missing_for_once_is_none_and_not_smaller(reader: NvmlReader) -> None:
+    whole = {38: (0, 3, "ullVal", 1.0), 45: (0, 3, "ullVal", 20.0), 52: (0, 3, "ullVal", 300.0),
+             269: (0, 3, "ullVal", 2e9), 270: (0, 3, "ullVal", 1e9)}
+    answer_fields({field: (code, kind, member, int(number)) for field, (code, kind, member, number) in whole.items()})
+    before = reader.read_one(0, 0.0)
+    answer_fields({field: (UNKNOWN if field in (52, 270) else code, kind, member, int(number))
+                   for field, (code, kind, member, number) in whole.items()})
+    during = reader.read_one(0, 1.0)
+    assert (before.nvlink_errors_total, before.thermal_throttle_seconds) == (321, 3.0)
+    assert (during.nvlink_errors_total, during.thermal_throttle_seconds) == (None, None)
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**10)), min_size=1, max_size=8), st.integers(0, 8))
 def test_thermal_time_grows_by_the_longer_slowdown_and_never_falls_even_for_a_new_reader(
         steps: list[tuple[int, int]], renewed_at: int) -> None:

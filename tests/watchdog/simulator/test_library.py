@@ -129,9 +129,10 @@ def test_fields_come_with_their_type_and_signed_ones_are_negative(driver: Driver
 def test_nvlink_errors_are_on_one_link_and_in_the_sum(driver: Driver) -> None:
     driver(fault("nvlink_errors", "count = 5"))
     everything = 0xFFFFFFFF
-    values = pynvml.nvmlDeviceGetFieldValues(gpu(), [(161, 0), (161, 1), (161, everything), (38, 0), (161, 18)])
-    assert [v.value.ullVal for v in values[:4]] == [5, 0, 5, 5]
-    assert values[4].nvmlReturn == pynvml.NVML_ERROR_NOT_SUPPORTED
+    fields = [(161, 0), (161, 1), (161, everything), (52, 0), (38, 0), (161, 18)]
+    values = pynvml.nvmlDeviceGetFieldValues(gpu(), fields)
+    assert [v.value.ullVal for v in values[:5]] == [5, 0, 5, 5, 0]
+    assert values[5].nvmlReturn == pynvml.NVML_ERROR_NOT_SUPPORTED
     assert [pynvml.nvmlDeviceGetNvLinkErrorCounter(gpu(), link, 0) for link in (0, 1)] == [5, 0]
 
 
