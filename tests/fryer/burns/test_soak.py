@@ -53,7 +53,7 @@ def device():
 def start_rank(tmp_path):
     processes = []
 
-    def start(rank, num_ranks=2, seconds=3.0, stop_after=0.0):
+    def start(rank, num_ranks=2, seconds=12.0, stop_after=0.0):
         words = [sys.executable, RANK, str(rank), str(num_ranks), f"file://{tmp_path}/ranks", str(seconds),
                  str(stop_after)]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
