@@ -1,5 +1,6 @@
 """What a run burns and reads: this machine, or a simulated node in its place. The runner does not ask which."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from socket import gethostname
@@ -15,6 +16,8 @@ from watchdog.simulator.node import SimulatedNode
 from watchdog.simulator.scenario import Scenario, load, scenario_path
 from watchdog.vocabulary.errors import SourceMissing, UsageError, nearest
 
+LEAD_REAL_SECONDS = 1.0
+"""A simulation's clock starts so much later, with the NVML reader up: no fault happens before somebody looks."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -78,11 +81,12 @@ def _open_real(node: str) -> Hardware:
 
 
 def _open_simulated(node: str, scenario: str) -> Hardware:
-    clock = RunClock.start(speed=load(scenario).speed)
+    clock = RunClock(origin=time.monotonic() + LEAD_REAL_SECONDS, speed=load(scenario).speed)
     simulated = SimulatedNode(scenario_path=str(scenario_path(scenario)), node=node, clock=clock)
     nvml = NvmlProcess(clock, simulated)
     identities = nvml.identities()
     infos = tuple(identity_info(identity, kind="simulated") for identity in identities)
     specs = tuple(DeviceSpec(name=info.name, kind="simulated", simulated=simulated, index=identity.index)
                   for info, identity in zip(infos, identities, strict=True))
+    clock.sleep(-clock.now())
     return Hardware(node=node, clock=clock, infos=infos, specs=specs, nvml=nvml)

@@ -142,9 +142,8 @@ class _NodeRun:
 
     def _phase(self, hardware: Hardware, phase: Phase, telemetry: Telemetry) -> None:
         if self._plan.scenario is not None and not BURNS[phase.burn].is_simulated:
-            for info in hardware.infos:
-                self._take(Problem(device=info.name, burn=phase.burn, case="", verdict=Verdict.SKIPPED,
-                                   code="not_simulated", message=f"{phase.burn} was not run: it is not simulated"))
+            self._take(Problem(device="", burn=phase.burn, case="", verdict=Verdict.SKIPPED, code="not_simulated",
+                               message=f"{phase.burn} was not run: it is not simulated"))
             return
         self._output.phase(self._node, phase.burn, phase.seconds)
         names = {info.uuid: info.name for info in hardware.infos}

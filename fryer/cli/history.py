@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fryer.drift import Drift
     from watchdog.store import RunSummary, Store
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA = "fryer/history"
 VERSION = 1

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LAST = "last"
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fryer.runner import Past
     from watchdog.store import Store
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
