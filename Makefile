@@ -29,7 +29,8 @@ test: setup     ## run every test
 
 check: lint test ## what CI runs: lint, types, layers, tests
 
-lint: setup     ## ruff, mypy --strict, import-linter
+lint: setup     ## ruff format, ruff, mypy --strict, import-linter
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports

@@ -40,8 +40,9 @@ def main() -> None:
 
 def segment(device: CpuDevice, dtype: str) -> float:
     """FLOP/s of the burn, from its first full interval to its last: digests, twins, new operands and all."""
-    task = Task(seconds=SEGMENT_SECONDS, seed=time.monotonic_ns(), dtypes=(dtype,), memory_ratio=0.25,
-                stop=lambda: False)
+    task = Task(
+        seconds=SEGMENT_SECONDS, seed=time.monotonic_ns(), dtypes=(dtype,), memory_ratio=0.25, stop=lambda: False
+    )
     records = list(BURNS["gemm"].run([device], task))
     points = [record for record in records if isinstance(record, Point)]
     assert any(isinstance(record, Counted) for record in records)
@@ -66,8 +67,23 @@ def stop_seconds() -> float:
     """From SIGINT in the middle of a burn to the end of the command, its verdict written."""
     with TemporaryDirectory() as directory:
         fryer = str(Path(sys.executable).with_name("fryer"))
-        process = subprocess.Popen([fryer, "run", "--nodes", "localhost", "--duration", "60s", "--burns", "gemm",
-                                    "--json", "--state", directory], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [
+                fryer,
+                "run",
+                "--nodes",
+                "localhost",
+                "--duration",
+                "60s",
+                "--burns",
+                "gemm",
+                "--json",
+                "--state",
+                directory,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert process.stdout is not None
         for line in process.stdout:
             if '"type": "point"' in line:

@@ -36,15 +36,32 @@ from watchdog.vocabulary.errors import StoreError
 
 __all__ = ["fleet_past", "load", "own_past", "result_from_json", "result_to_json", "save", "spool", "unspool"]
 
-_PACKED: Mapping[str, type] = {"digests": ProductDigest, "host_readings": HostReading, "own_past": PastMeasurement,
-                               "fleet_past": PastMeasurement}
+_PACKED: Mapping[str, type] = {
+    "digests": ProductDigest,
+    "host_readings": HostReading,
+    "own_past": PastMeasurement,
+    "fleet_past": PastMeasurement,
+}
 """Fields of `NodeEvidence` that are long lists of equal things: one recording each."""
 _BY_DEVICE = "gpu_readings"
 """One recording a device."""
 _COLUMNS = ("node", "devices", "versions", "measurements", "interrupted")
 """Fields of `NodeEvidence` that have tables or columns. All others are kept as JSON, those to come included."""
-_DEVICE_COLUMNS = ("name", "kind", "part", "uuid", "serial", "pci_bus_id", "vbios", "driver", "memory_bytes", "cores",
-                   "clock_max_hertz", "link_bytes_per_second", "link")
+_DEVICE_COLUMNS = (
+    "name",
+    "kind",
+    "part",
+    "uuid",
+    "serial",
+    "pci_bus_id",
+    "vbios",
+    "driver",
+    "memory_bytes",
+    "cores",
+    "clock_max_hertz",
+    "link_bytes_per_second",
+    "link",
+)
 _MEASUREMENT_COLUMNS = ("device", "burn", "case", "metric", "value", "spread_ratio", "steady_from_seconds", "digest")
 
 
@@ -63,15 +80,20 @@ def load(store: Store, run_id: str) -> RunResult:
         plan = decode(Plan, run.plan)
         return RunResult(
             info=RunInfo(run_id=run.run_id, started_at=run.started_at, plan=plan, command=run.command),
-            seconds=run.seconds, evidence=tuple(_evidence(node) for node in run.nodes),
-            verdicts=tuple(_verdict(node) for node in run.nodes))
+            seconds=run.seconds,
+            evidence=tuple(_evidence(node) for node in run.nodes),
+            verdicts=tuple(_verdict(node) for node in run.nodes),
+        )
     except DocumentError as error:
-        raise StoreError(f"run {run.run_id} in {store.path} was kept by another Fryer ({run.fryer_version}) in a way "
-                         f"that this one can't read: {error}; update Fryer") from error
+        raise StoreError(
+            f"run {run.run_id} in {store.path} was kept by another Fryer ({run.fryer_version}) in a way "
+            f"that this one can't read: {error}; update Fryer"
+        ) from error
 
 
-def own_past(store: Store, uuids: Collection[str], *, is_simulated: bool = False, before: str | None = None) -> tuple[
-        PastMeasurement, ...]:
+def own_past(
+    store: Store, uuids: Collection[str], *, is_simulated: bool = False, before: str | None = None
+) -> tuple[PastMeasurement, ...]:
     """The newest figures of these devices, of runs in which the device ended PASS or WARN. Raises `StoreError`.
 
     Simulated devices count only when `is_simulated`, and then no others. `before` (ISO 8601) leaves out runs that
@@ -80,16 +102,33 @@ def own_past(store: Store, uuids: Collection[str], *, is_simulated: bool = False
     return _past(store.newest_of_devices(uuids, is_simulated=is_simulated, before=before))
 
 
-def fleet_past(store: Store, parts: Collection[str], excluding: Collection[str], *, is_simulated: bool = False,
-               before: str | None = None) -> tuple[PastMeasurement, ...]:
+def fleet_past(
+    store: Store,
+    parts: Collection[str],
+    excluding: Collection[str],
+    *,
+    is_simulated: bool = False,
+    before: str | None = None,
+) -> tuple[PastMeasurement, ...]:
     """The same of every device of these parts, but for the UUIDs in `excluding`."""
     return _past(store.newest_of_parts(parts, excluding=excluding, is_simulated=is_simulated, before=before))
 
 
 def _past(figures: Sequence[Figure]) -> tuple[PastMeasurement, ...]:
-    return tuple(PastMeasurement(
-        uuid=figure.uuid, node=figure.node, part=figure.part, burn=figure.burn, case=figure.case, metric=figure.metric,
-        value=figure.value, at=figure.started_at, run_id=figure.run_id) for figure in figures)
+    return tuple(
+        PastMeasurement(
+            uuid=figure.uuid,
+            node=figure.node,
+            part=figure.part,
+            burn=figure.burn,
+            case=figure.case,
+            metric=figure.metric,
+            value=figure.value,
+            at=figure.started_at,
+            run_id=figure.run_id,
+        )
+        for figure in figures
+    )
 
 
 def _stored(result: RunResult) -> StoredRun:
@@ -97,11 +136,16 @@ def _stored(result: RunResult) -> StoredRun:
     versions = [node.versions.get("fryer") for node in result.evidence]
     nodes = zip(result.evidence, result.verdicts, strict=True)
     return StoredRun(
-        run_id=info.run_id, started_at=info.started_at, seconds=result.seconds, verdict=result.verdict,
+        run_id=info.run_id,
+        started_at=info.started_at,
+        seconds=result.seconds,
+        verdict=result.verdict,
         # An argument may be any bytes; as text in the database they are shown as a shell would take them.
-        command=info.command.encode(errors="backslashreplace").decode(), plan=encode(info.plan),
+        command=info.command.encode(errors="backslashreplace").decode(),
+        plan=encode(info.plan),
         fryer_version=next((version for version in versions if version), "unknown"),
-        nodes=tuple(_stored_node(evidence, verdict) for evidence, verdict in nodes))
+        nodes=tuple(_stored_node(evidence, verdict) for evidence, verdict in nodes),
+    )
 
 
 def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
@@ -109,24 +153,35 @@ def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
     if told != judged or evidence.node != verdict.node:
         raise ValueError(f"it has evidence on {evidence.node} {told}, but verdicts on {verdict.node} {judged}")
     return StoredNode(
-        node=evidence.node, verdict=verdict.verdict, interrupted=evidence.interrupted, versions=evidence.versions,
+        node=evidence.node,
+        verdict=verdict.verdict,
+        interrupted=evidence.interrupted,
+        versions=evidence.versions,
         reasons=tuple(encode(reason) for reason in verdict.reasons),
         findings=_others(evidence, {*_COLUMNS, *_PACKED, _BY_DEVICE}),
-        devices=tuple(_stored_device(info, judgement)
-                      for info, judgement in zip(evidence.devices, verdict.devices, strict=True)),
+        devices=tuple(
+            _stored_device(info, judgement) for info, judgement in zip(evidence.devices, verdict.devices, strict=True)
+        ),
         measurements=tuple(_stored_measurement(measurement) for measurement in evidence.measurements),
-        recordings=tuple(_recordings(evidence)))
+        recordings=tuple(_recordings(evidence)),
+    )
 
 
 def _stored_device(info: DeviceInfo, judgement: DeviceVerdict) -> StoredDevice:
-    return StoredDevice(**_columns(info, _DEVICE_COLUMNS), more=_others(info, _DEVICE_COLUMNS),
-                        verdict=judgement.verdict, reasons=tuple(encode(reason) for reason in judgement.reasons))
+    return StoredDevice(
+        **_columns(info, _DEVICE_COLUMNS),
+        more=_others(info, _DEVICE_COLUMNS),
+        verdict=judgement.verdict,
+        reasons=tuple(encode(reason) for reason in judgement.reasons),
+    )
 
 
 def _stored_measurement(measurement: Measurement) -> StoredMeasurement:
     return StoredMeasurement(
-        **_columns(measurement, _MEASUREMENT_COLUMNS), more=_others(measurement, (*_MEASUREMENT_COLUMNS, "series")),
-        points=tuple((point.at_seconds, point.value) for point in measurement.series))
+        **_columns(measurement, _MEASUREMENT_COLUMNS),
+        more=_others(measurement, (*_MEASUREMENT_COLUMNS, "series")),
+        points=tuple((point.at_seconds, point.value) for point in measurement.series),
+    )
 
 
 def _columns(thing: object, names: Sequence[str]) -> dict[str, Any]:
@@ -157,8 +212,11 @@ def _recordings(evidence: NodeEvidence) -> Iterator[Recording]:
 def _to_columns(kind: type[Any], rows: Sequence[object]) -> dict[str, list[object]]:
     """`rows` of the dataclass `kind` by column, without columns in which every row has the default."""
     columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(kind)}
-    return {field.name: encode(columns[field.name]) for field in fields(kind)
-            if not _is_all_default(field, columns[field.name])}
+    return {
+        field.name: encode(columns[field.name])
+        for field in fields(kind)
+        if not _is_all_default(field, columns[field.name])
+    }
 
 
 def _is_all_default(field: Field[Any], column: Sequence[object]) -> bool:
@@ -169,8 +227,10 @@ def _from_columns(kind: Any, columns: Mapping[str, Sequence[object]]) -> tuple[A
     known = field_types(kind)
     if unknown := sorted(columns.keys() - known.keys()):
         raise DocumentError(f"{kind.__name__} has a column {unknown[0]!r} that this Fryer doesn't know")
-    decoded = [decode(tuple[known[name], ...], list(column), f"{kind.__name__}.{name}")  # type: ignore[valid-type]
-               for name, column in columns.items()]
+    decoded = [
+        decode(tuple[known[name], ...], list(column), f"{kind.__name__}.{name}")  # type: ignore[valid-type]
+        for name, column in columns.items()
+    ]
     return tuple(kind(**dict(zip(columns, row, strict=True))) for row in zip(*decoded, strict=True))
 
 
@@ -182,27 +242,43 @@ def _evidence(node: StoredNode) -> NodeEvidence:
         elif recording.source != _BY_DEVICE:
             raise DocumentError(f"{node.node} has a recording {recording.source!r} that this Fryer doesn't know")
     return NodeEvidence(
-        node=node.node, interrupted=node.interrupted, versions=node.versions,
-        devices=tuple(DeviceInfo(**_columns(device, _DEVICE_COLUMNS), **_decode_others(DeviceInfo, device.more))
-                      for device in node.devices),
+        node=node.node,
+        interrupted=node.interrupted,
+        versions=node.versions,
+        devices=tuple(
+            DeviceInfo(**_columns(device, _DEVICE_COLUMNS), **_decode_others(DeviceInfo, device.more))
+            for device in node.devices
+        ),
         measurements=tuple(_measurement(measurement) for measurement in node.measurements),
-        gpu_readings={recording.device: _from_columns(GpuReading, recording.columns)
-                      for recording in node.recordings if recording.source == _BY_DEVICE},
-        **_decode_others(NodeEvidence, node.findings), **packed)
+        gpu_readings={
+            recording.device: _from_columns(GpuReading, recording.columns)
+            for recording in node.recordings
+            if recording.source == _BY_DEVICE
+        },
+        **_decode_others(NodeEvidence, node.findings),
+        **packed,
+    )
 
 
 def _measurement(stored: StoredMeasurement) -> Measurement:
     labels = _columns(stored, ("device", "burn", "case", "metric"))
     return Measurement(
-        **_columns(stored, _MEASUREMENT_COLUMNS), **_decode_others(Measurement, stored.more),
-        series=tuple(Point(**labels, at_seconds=at, value=value) for at, value in stored.points))
+        **_columns(stored, _MEASUREMENT_COLUMNS),
+        **_decode_others(Measurement, stored.more),
+        series=tuple(Point(**labels, at_seconds=at, value=value) for at, value in stored.points),
+    )
 
 
 def _verdict(node: StoredNode) -> NodeVerdict:
     return NodeVerdict(
-        node=node.node, verdict=node.verdict, reasons=_reasons(node.reasons, node.node),
-        devices=tuple(DeviceVerdict(device=device.name, verdict=device.verdict,
-                                    reasons=_reasons(device.reasons, device.name)) for device in node.devices))
+        node=node.node,
+        verdict=node.verdict,
+        reasons=_reasons(node.reasons, node.node),
+        devices=tuple(
+            DeviceVerdict(device=device.name, verdict=device.verdict, reasons=_reasons(device.reasons, device.name))
+            for device in node.devices
+        ),
+    )
 
 
 def _reasons(stored: Sequence[object], of: str) -> tuple[Reason, ...]:

@@ -29,10 +29,19 @@ _AVX512 = MappingProxyType({"fp64": 32, "fp32": 64, "bf16": 64, "fp16": 64, "tf3
 _AVX512_BF16 = MappingProxyType({**_AVX512, "bf16": 128})
 _AVX512_FP16 = MappingProxyType({**_AVX512_BF16, "fp16": 128})
 _AMX = MappingProxyType({**_AVX512_FP16, "bf16": 1024, "int8": 2048})
-FLOPS_PER_CYCLE: Mapping[str, Mapping[str, int]] = MappingProxyType({
-    "avx2": _AVX2, "avx512": _AVX512, "avx512f": _AVX512, "avx512_bf16": _AVX512_BF16, "avx512_fp16": _AVX512_FP16,
-    "amx": _AMX, "amx_bf16": _AMX, "amx_int8": _AMX, "amx_fp16": MappingProxyType({**_AMX, "fp16": 1024}),
-})
+FLOPS_PER_CYCLE: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        "avx2": _AVX2,
+        "avx512": _AVX512,
+        "avx512f": _AVX512,
+        "avx512_bf16": _AVX512_BF16,
+        "avx512_fp16": _AVX512_FP16,
+        "amx": _AMX,
+        "amx_bf16": _AMX,
+        "amx_int8": _AMX,
+        "amx_fp16": MappingProxyType({**_AMX, "fp16": 1024}),
+    }
+)
 """Most FLOP per cycle and core, by the widest instructions that the processor has and by format.
 
 Sources: two vector units of 256 or 512 bits, a multiply-add on each lane a cycle (Intel 64 Optimization Reference
@@ -90,8 +99,10 @@ def _part_ceiling(measurement: Measurement, device: DeviceInfo, evidence: NodeEv
     clock = _gpu_clock(measurement, device, evidence)
     if figure.peak_clock_hertz is None or clock is None:
         return None
-    return Ceiling(value=figure.peak * clock / figure.peak_clock_hertz,
-                   why=f"{figure.peak_source}, at {clock / 1e6:.0f} of {figure.peak_clock_hertz / 1e6:.0f} MHz")
+    return Ceiling(
+        value=figure.peak * clock / figure.peak_clock_hertz,
+        why=f"{figure.peak_source}, at {clock / 1e6:.0f} of {figure.peak_clock_hertz / 1e6:.0f} MHz",
+    )
 
 
 def _gpu_clock(measurement: Measurement, device: DeviceInfo, evidence: NodeEvidence) -> float | None:
@@ -115,5 +126,7 @@ def _processor_ceiling(measurement: Measurement, device: DeviceInfo, evidence: N
         return None
     seen = [reading.clock_hertz for reading in evidence.host_readings if reading.clock_hertz]
     clock = max([device.clock_max_hertz, *seen]) if device.clock_max_hertz else FASTEST_PROCESSOR_HERTZ
-    return Ceiling(value=device.cores * per_cycle * clock,
-                   why=f"{device.cores} cores x {per_cycle} FLOP/cycle ({device.isa}) x {clock / 1e9:.2f} GHz")
+    return Ceiling(
+        value=device.cores * per_cycle * clock,
+        why=f"{device.cores} cores x {per_cycle} FLOP/cycle ({device.isa}) x {clock / 1e9:.2f} GHz",
+    )

@@ -120,14 +120,23 @@ class Crew:
 
     def _kill(self, member: _Member) -> Problem:
         self.hung.add(member.name)
-        what = "did not stop when asked" if self._stopping else (
-            "did not end in time" if member.is_ready else f"was not open after {START_SECONDS:.0f} s")
+        what = (
+            "did not stop when asked"
+            if self._stopping
+            else ("did not end in time" if member.is_ready else f"was not open after {START_SECONDS:.0f} s")
+        )
         self._end(member)
         return self._problem(member, "deadline", f"{what}, and its process was killed")
 
     def _problem(self, member: _Member, code: str, what: str) -> Problem:
-        return Problem(device=member.name, burn=member.order.burn, case="", verdict=Verdict.ERROR, code=code,
-                       message=f"{member.order.burn} on {member.name}: {what}")
+        return Problem(
+            device=member.name,
+            burn=member.order.burn,
+            case="",
+            verdict=Verdict.ERROR,
+            code=code,
+            message=f"{member.order.burn} on {member.name}: {what}",
+        )
 
     def _end(self, member: _Member) -> None:
         self._members.remove(member)

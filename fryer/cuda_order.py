@@ -39,15 +39,20 @@ def list_cuda(deadline_seconds: float = DEADLINE_SECONDS) -> tuple[CudaEntry, ..
     Raises `SourceMissing` where there is no CUDA driver and `SourceFailed` where it does not start or does not answer.
     """
     try:
-        done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=False,
-                              timeout=deadline_seconds)
+        done = subprocess.run(
+            [sys.executable, "-m", __name__], capture_output=True, text=True, check=False, timeout=deadline_seconds
+        )
     except subprocess.TimeoutExpired as late:
-        raise SourceFailed(f"the CUDA driver did not say within {deadline_seconds:g} s which GPUs it has: one of them "
-                           f"hangs; look for Xid lines in the kernel log") from late
+        raise SourceFailed(
+            f"the CUDA driver did not say within {deadline_seconds:g} s which GPUs it has: one of them "
+            f"hangs; look for Xid lines in the kernel log"
+        ) from late
     if done.returncode != 0:
         words = done.stderr.strip().splitlines()
-        raise SourceFailed(f"asking the CUDA driver for its GPUs failed with exit code {done.returncode}: "
-                           f"{words[-1] if words else 'it said nothing'}")
+        raise SourceFailed(
+            f"asking the CUDA driver for its GPUs failed with exit code {done.returncode}: "
+            f"{words[-1] if words else 'it said nothing'}"
+        )
     answer = json.loads(done.stdout)
     if "missing" in answer:
         raise SourceMissing(answer["missing"])
@@ -81,15 +86,21 @@ def _entry(cuda: ctypes.CDLL, ordinal: int) -> CudaEntry:
     _check(cuda.cuDeviceGetName(name, _TEXT_BYTES, device), "cuDeviceGetName")
     _check(cuda.cuDeviceGetPCIBusId(bus_id, _TEXT_BYTES, device), "cuDeviceGetPCIBusId")
     _check(cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), device), "cuDeviceTotalMem_v2")
-    return CudaEntry(uuid=str(UUID(bytes=bytes(uuid))), name=name.value.decode(),
-                     pci_bus_id=bus_id.value.decode().lower(), memory_bytes=memory.value)
+    return CudaEntry(
+        uuid=str(UUID(bytes=bytes(uuid))),
+        name=name.value.decode(),
+        pci_bus_id=bus_id.value.decode().lower(),
+        memory_bytes=memory.value,
+    )
 
 
 def _check(code: int, function: str) -> None:
     """Raise `SourceFailed` for a result other than CUDA_SUCCESS."""
     if code:
-        raise SourceFailed(f"{function} failed with CUDA error {code}: see CUresult in the CUDA Driver API; 802 is a "
-                           f"node whose fabric manager does not run, 3 and 999 want a driver reload")
+        raise SourceFailed(
+            f"{function} failed with CUDA error {code}: see CUresult in the CUDA Driver API; 802 is a "
+            f"node whose fabric manager does not run, 3 and 999 want a driver reload"
+        )
 
 
 def _answer() -> dict[str, object]:

@@ -34,8 +34,13 @@ def _of_one(figures: Sequence[Figure]) -> list[Drift]:
     first = figures[0]
     found = [Drift(figure=first, change_from_previous_ratio=None, change_from_first_ratio=None)]
     for previous, figure in pairwise(figures):
-        found.append(Drift(figure=figure, change_from_previous_ratio=_change(previous.value, figure.value),
-                           change_from_first_ratio=_change(first.value, figure.value)))
+        found.append(
+            Drift(
+                figure=figure,
+                change_from_previous_ratio=_change(previous.value, figure.value),
+                change_from_first_ratio=_change(first.value, figure.value),
+            )
+        )
     return found
 
 

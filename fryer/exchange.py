@@ -88,8 +88,11 @@ def _decode_fields(kind: Any, value: object, where: str) -> Any:
     known = field_types(kind)
     if unknown := sorted(found.keys() - known.keys()):
         raise DocumentError(f"{where} has a field {unknown[0]!r} that this Fryer doesn't know")
-    if missing := [field.name for field in fields(kind) if field.name not in found and field.default is MISSING
-                   and field.default_factory is MISSING]:
+    if missing := [
+        field.name
+        for field in fields(kind)
+        if field.name not in found and field.default is MISSING and field.default_factory is MISSING
+    ]:
         raise DocumentError(f"{where} has no field {missing[0]!r}")
     return kind(**{name: _decode(known[name], each, f"{where}.{name}") for name, each in found.items()})
 
@@ -158,8 +161,10 @@ def spool(result: RunResult, directory: Path) -> Path:
         _sync(directory)
     except OSError as error:
         _discard(unfinished)
-        raise StoreError(f"can't write the result of run {result.info.run_id} to {path}: {error.strerror or error}; "
-                         f"give another directory with --state DIR") from error
+        raise StoreError(
+            f"can't write the result of run {result.info.run_id} to {path}: {error.strerror or error}; "
+            f"give another directory with --state DIR"
+        ) from error
     return path
 
 

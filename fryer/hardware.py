@@ -47,8 +47,10 @@ def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
     known = (*LOCAL, here, here.partition(".")[0])
     others = [node for node in nodes if node not in known]
     if others:
-        raise UsageError(f"--nodes {text}: only this machine can be qualified so far ({here}, or localhost), not "
-                         f"{others[0]}; run the command on each node, for example with srun or clush")
+        raise UsageError(
+            f"--nodes {text}: only this machine can be qualified so far ({here}, or localhost), not "
+            f"{others[0]}; run the command on each node, for example with srun or clush"
+        )
     return (here,)
 
 
@@ -75,8 +77,12 @@ def _open_real(node: str) -> Hardware:
     except SourceMissing:
         identities = None
     found = discover(node, identities)
-    specs = tuple(DeviceSpec(name=device.info.name, kind=device.info.kind, processors=device.processors,
-                             cuda_ordinal=device.cuda_ordinal) for device in found)
+    specs = tuple(
+        DeviceSpec(
+            name=device.info.name, kind=device.info.kind, processors=device.processors, cuda_ordinal=device.cuda_ordinal
+        )
+        for device in found
+    )
     return Hardware(node=node, clock=clock, infos=tuple(device.info for device in found), specs=specs, nvml=nvml)
 
 
@@ -86,7 +92,9 @@ def _open_simulated(node: str, scenario: str) -> Hardware:
     nvml = NvmlProcess(clock, simulated)
     identities = nvml.identities()
     infos = tuple(identity_info(identity, kind="simulated") for identity in identities)
-    specs = tuple(DeviceSpec(name=info.name, kind="simulated", simulated=simulated, index=identity.index)
-                  for info, identity in zip(infos, identities, strict=True))
+    specs = tuple(
+        DeviceSpec(name=info.name, kind="simulated", simulated=simulated, index=identity.index)
+        for info, identity in zip(infos, identities, strict=True)
+    )
     clock.sleep(-clock.now())
     return Hardware(node=node, clock=clock, infos=infos, specs=specs, nvml=nvml)

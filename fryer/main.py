@@ -45,8 +45,10 @@ def assert_our_watchdog() -> None:
     found = import_module("watchdog").__file__ or "?"
     ours = Path(__file__).parent.parent / "watchdog" / "__init__.py"
     if Path(found).resolve() != ours.resolve():
-        raise UsageError(f"the package watchdog at {found} is not Fryer's (another project has that name); "
-                         "install Fryer into a virtual environment of its own: make setup")
+        raise UsageError(
+            f"the package watchdog at {found} is not Fryer's (another project has that name); "
+            "install Fryer into a virtual environment of its own: make setup"
+        )
 
 
 class Commands(TyperGroup):

@@ -88,8 +88,13 @@ _TERA, _GIGA, _MEGA = 1e12, 1e9, 1e6
 
 def _product(peak: float, clock: float | None, sheet: str, floor: Floor | None = None) -> Figure:
     """A rate in TFLOP/s at a clock in MHz."""
-    return Figure(metric=FLOPS, peak=peak * _TERA, peak_source=sheet, floor=floor,
-                  peak_clock_hertz=None if clock is None else clock * _MEGA)
+    return Figure(
+        metric=FLOPS,
+        peak=peak * _TERA,
+        peak_source=sheet,
+        floor=floor,
+        peak_clock_hertz=None if clock is None else clock * _MEGA,
+    )
 
 
 def _bytes(peak: float, sheet: str, floor: Floor | None = None) -> Figure:
@@ -114,7 +119,8 @@ _H100_FP16 = _products_floor(696, 638, f"{_PLAYBOOK}: 725")
 _H100_FP8 = _products_floor(1200, 1100, f"{_PLAYBOOK}, scaled product: 1404 (1210 to 1457)")
 _H100_FP64 = _products_floor(48.5, 45, f"{_PLAYBOOK}: 51.4 (49.5 to 56)")
 _H100_LINK = _bytes_floor(
-    365, 335, "one way: 376 (ml-engineering), 393 (Playbook, nvbandwidth); 335 is azurehpc-health-checks' limit")
+    365, 335, "one way: 376 (ml-engineering), 393 (Playbook, nvbandwidth); 335 is azurehpc-health-checks' limit"
+)
 _H200_MAMF = "ml-engineering MAMF: H200 as fast as H100 SXM in bf16 (794.5), faster in fp8 (1453 against 1402); "
 
 
@@ -123,8 +129,14 @@ def _memory(peak: float, sheet: str, copy: Floor | None = None) -> dict[tuple[st
 
 
 _H100_SXM = Part(
-    name="NVIDIA H100 80GB HBM3", aliases=("H100-SXM5-80GB",), power_watts=700, power_source=_SHEET_H100,
-    pcie_generation=5, has_switched_nvlink=True, memory_warn_celsius=95, memory_warn_source=_HBM_LIMIT,
+    name="NVIDIA H100 80GB HBM3",
+    aliases=("H100-SXM5-80GB",),
+    power_watts=700,
+    power_source=_SHEET_H100,
+    pcie_generation=5,
+    has_switched_nvlink=True,
+    memory_warn_celsius=95,
+    memory_warn_source=_HBM_LIMIT,
     figures={
         ("gemm", "bf16"): _product(989.5, 1830, _SHEET_H100, _H100_BF16),
         ("gemm", "fp16"): _product(989.5, 1830, _SHEET_H100, _H100_FP16),
@@ -133,88 +145,154 @@ _H100_SXM = Part(
         ("gemm", "tf32"): _product(494.7, 1830, _SHEET_H100, _products_floor(355, 330, f"{_PLAYBOOK}: 373")),
         ("gemm", "fp64"): _product(66.9, 1980, _SHEET_H100, _H100_FP64),
         ("gemm", "fp32"): _product(66.9, 1980, _SHEET_H100),
-        **_memory(3352, _SHEET_H100, _bytes_floor(
-            2850, 2600, "copies, read plus write: 3040 (Playbook), 2900 (Voltage Park)")),
-        ("p2p", "to"): _bytes(450, _SHEET_H100, _H100_LINK), ("p2p", "both"): _bytes(900, _SHEET_H100),
-    })
+        **_memory(
+            3352, _SHEET_H100, _bytes_floor(2850, 2600, "copies, read plus write: 3040 (Playbook), 2900 (Voltage Park)")
+        ),
+        ("p2p", "to"): _bytes(450, _SHEET_H100, _H100_LINK),
+        ("p2p", "both"): _bytes(900, _SHEET_H100),
+    },
+)
 _H100_PCIE = Part(
-    name="NVIDIA H100 PCIe", aliases=("H100-PCIe",), power_watts=350, power_source=_SHEET_H100, pcie_generation=5,
+    name="NVIDIA H100 PCIe",
+    aliases=("H100-PCIe",),
+    power_watts=350,
+    power_source=_SHEET_H100,
+    pcie_generation=5,
     figures={
-        ("gemm", "bf16"): _product(756.5, 1620, _SHEET_H100), ("gemm", "fp16"): _product(756.5, 1620, _SHEET_H100),
-        ("gemm", "fp8"): _product(1513, 1620, _SHEET_H100), ("gemm", "int8"): _product(1513, 1620, _SHEET_H100),
+        ("gemm", "bf16"): _product(756.5, 1620, _SHEET_H100),
+        ("gemm", "fp16"): _product(756.5, 1620, _SHEET_H100),
+        ("gemm", "fp8"): _product(1513, 1620, _SHEET_H100),
+        ("gemm", "int8"): _product(1513, 1620, _SHEET_H100),
         ("gemm", "tf32"): _product(378.2, 1620, _SHEET_H100),
-        ("gemm", "fp64"): _product(51.2, 1755, _SHEET_H100), ("gemm", "fp32"): _product(51.2, 1755, _SHEET_H100),
+        ("gemm", "fp64"): _product(51.2, 1755, _SHEET_H100),
+        ("gemm", "fp32"): _product(51.2, 1755, _SHEET_H100),
         **_memory(2039, _SHEET_H100),
-    })
+    },
+)
 _H100_NVL = Part(
-    name="NVIDIA H100 NVL", aliases=("H100-NVL",), power_watts=400, power_source=_SHEET_H100, pcie_generation=5,
-    memory_warn_celsius=95, memory_warn_source=_HBM_LIMIT,
+    name="NVIDIA H100 NVL",
+    aliases=("H100-NVL",),
+    power_watts=400,
+    power_source=_SHEET_H100,
+    pcie_generation=5,
+    memory_warn_celsius=95,
+    memory_warn_source=_HBM_LIMIT,
     figures={
-        ("gemm", "bf16"): _product(835, 1544, _SHEET_H100), ("gemm", "fp16"): _product(835, 1544, _SHEET_H100),
-        ("gemm", "fp8"): _product(1670, 1544, _SHEET_H100), ("gemm", "int8"): _product(1670, 1544, _SHEET_H100),
+        ("gemm", "bf16"): _product(835, 1544, _SHEET_H100),
+        ("gemm", "fp16"): _product(835, 1544, _SHEET_H100),
+        ("gemm", "fp8"): _product(1670, 1544, _SHEET_H100),
+        ("gemm", "int8"): _product(1670, 1544, _SHEET_H100),
         ("gemm", "tf32"): _product(417.5, 1544, _SHEET_H100),
-        ("gemm", "fp64"): _product(60.3, 1785, _SHEET_H100), ("gemm", "fp32"): _product(60.3, 1785, _SHEET_H100),
+        ("gemm", "fp64"): _product(60.3, 1785, _SHEET_H100),
+        ("gemm", "fp32"): _product(60.3, 1785, _SHEET_H100),
         **_memory(3938, _SHEET_H100),
-    })
+    },
+)
 _H200 = Part(
-    name="NVIDIA H200", aliases=("H200-SXM",), power_watts=700, power_source=_SHEET_H200, pcie_generation=5,
-    has_switched_nvlink=True, memory_warn_celsius=95, memory_warn_source=_HBM_LIMIT,
+    name="NVIDIA H200",
+    aliases=("H200-SXM",),
+    power_watts=700,
+    power_source=_SHEET_H200,
+    pcie_generation=5,
+    has_switched_nvlink=True,
+    memory_warn_celsius=95,
+    memory_warn_source=_HBM_LIMIT,
     figures={
         ("gemm", "bf16"): _product(989.5, 1830, _SHEET_H200, _products_floor(700, 640, _H200_MAMF + _H100_BF16.source)),
         ("gemm", "fp16"): _product(989.5, 1830, _SHEET_H200),
         ("gemm", "fp8"): _product(1979, 1830, _SHEET_H200, _products_floor(1200, 1100, _H200_MAMF + _H100_FP8.source)),
-        ("gemm", "int8"): _product(1979, 1830, _SHEET_H200), ("gemm", "tf32"): _product(494.7, 1830, _SHEET_H200),
-        ("gemm", "fp64"): _product(66.9, 1980, _SHEET_H200), ("gemm", "fp32"): _product(66.9, 1980, _SHEET_H200),
+        ("gemm", "int8"): _product(1979, 1830, _SHEET_H200),
+        ("gemm", "tf32"): _product(494.7, 1830, _SHEET_H200),
+        ("gemm", "fp64"): _product(66.9, 1980, _SHEET_H200),
+        ("gemm", "fp32"): _product(66.9, 1980, _SHEET_H200),
         **_memory(4917, _SHEET_H200 + ": 4.8 TB/s; 6144 bits at 3201 MHz (NVML) are 4.917"),
-        ("p2p", "to"): _bytes(450, _SHEET_H200, _bytes_floor(
-            365, 335, "one way: 396 (ml-engineering, H200); limits of the H100, whose NVLink is the same")),
+        ("p2p", "to"): _bytes(
+            450,
+            _SHEET_H200,
+            _bytes_floor(365, 335, "one way: 396 (ml-engineering, H200); limits of the H100, whose NVLink is the same"),
+        ),
         ("p2p", "both"): _bytes(900, _SHEET_H200),
-    })
+    },
+)
 _GH200 = Part(
-    name="NVIDIA GH200 480GB", aliases=("GH200",), power_watts=900, power_source=_SHEET_GH200, pcie_generation=5,
-    memory_warn_celsius=95, memory_warn_source=_HBM_LIMIT,
+    name="NVIDIA GH200 480GB",
+    aliases=("GH200",),
+    power_watts=900,
+    power_source=_SHEET_GH200,
+    pcie_generation=5,
+    memory_warn_celsius=95,
+    memory_warn_source=_HBM_LIMIT,
     figures={
         ("gemm", "bf16"): _product(989.5, 1830, _SHEET_GH200, _from_typical(705, _FRYER)),
         ("gemm", "fp16"): _product(989.5, 1830, _SHEET_GH200),
-        ("gemm", "fp8"): _product(1979, 1830, _SHEET_GH200), ("gemm", "int8"): _product(1979, 1830, _SHEET_GH200),
+        ("gemm", "fp8"): _product(1979, 1830, _SHEET_GH200),
+        ("gemm", "int8"): _product(1979, 1830, _SHEET_GH200),
         ("gemm", "tf32"): _product(494.7, 1830, _SHEET_GH200, _from_typical(363, _FRYER)),
-        ("gemm", "fp64"): _product(66.9, 1980, _SHEET_GH200), ("gemm", "fp32"): _product(66.9, 1980, _SHEET_GH200),
+        ("gemm", "fp64"): _product(66.9, 1980, _SHEET_GH200),
+        ("gemm", "fp32"): _product(66.9, 1980, _SHEET_GH200),
         **_memory(4022, _SHEET_GH200 + ": 4 TB/s (96 GB HBM3); 6144 bits at 2619 MHz are 4.022"),
-    })
+    },
+)
 
 
 def _a100(name: str, *, aliases: tuple[str, ...] = (), watts: float, memory: float, is_sxm: bool) -> Part:
     """An A100: all have 108 SMs and 1410 MHz; they differ in memory, power and links."""
     links = {("p2p", "to"): _bytes(300, _SHEET_A100), ("p2p", "both"): _bytes(600, _SHEET_A100)} if is_sxm else {}
     return Part(
-        name=name, aliases=aliases, power_watts=watts, power_source=_SHEET_A100, pcie_generation=4,
+        name=name,
+        aliases=aliases,
+        power_watts=watts,
+        power_source=_SHEET_A100,
+        pcie_generation=4,
         figures={
             ("gemm", "bf16"): _product(312, 1410, _SHEET_A100, _from_typical(270, _FRYER) if is_sxm else None),
-            ("gemm", "fp16"): _product(312, 1410, _SHEET_A100), ("gemm", "int8"): _product(624, 1410, _SHEET_A100),
+            ("gemm", "fp16"): _product(312, 1410, _SHEET_A100),
+            ("gemm", "int8"): _product(624, 1410, _SHEET_A100),
             ("gemm", "tf32"): _product(156, 1410, _SHEET_A100, _from_typical(130, _FRYER) if is_sxm else None),
-            ("gemm", "fp64"): _product(19.5, 1410, _SHEET_A100), ("gemm", "fp32"): _product(19.5, 1410, _SHEET_A100),
-            **_memory(memory, _SHEET_A100), **links,
-        })
+            ("gemm", "fp64"): _product(19.5, 1410, _SHEET_A100),
+            ("gemm", "fp32"): _product(19.5, 1410, _SHEET_A100),
+            **_memory(memory, _SHEET_A100),
+            **links,
+        },
+    )
 
 
 _B200 = Part(
-    name="NVIDIA B200", aliases=("B200",), power_watts=1000, power_source=_SHEET_B200, pcie_generation=5,
+    name="NVIDIA B200",
+    aliases=("B200",),
+    power_watts=1000,
+    power_source=_SHEET_B200,
+    pcie_generation=5,
     has_switched_nvlink=True,
     figures={
-        ("gemm", "bf16"): _product(2250, None, _SHEET_B200), ("gemm", "fp16"): _product(2250, None, _SHEET_B200),
-        ("gemm", "fp8"): _product(4500, None, _SHEET_B200), ("gemm", "int8"): _product(4500, None, _SHEET_B200),
+        ("gemm", "bf16"): _product(2250, None, _SHEET_B200),
+        ("gemm", "fp16"): _product(2250, None, _SHEET_B200),
+        ("gemm", "fp8"): _product(4500, None, _SHEET_B200),
+        ("gemm", "int8"): _product(4500, None, _SHEET_B200),
         ("gemm", "tf32"): _product(1125, None, _SHEET_B200),
         **_memory(8000, "NVIDIA Blackwell architecture brief: up to 8 TB/s; the HGX data sheet has 7.7 to 8"),
-        ("p2p", "to"): _bytes(900, _SHEET_B200), ("p2p", "both"): _bytes(1800, _SHEET_B200),
-    })
+        ("p2p", "to"): _bytes(900, _SHEET_B200),
+        ("p2p", "both"): _bytes(1800, _SHEET_B200),
+    },
+)
 
-PARTS: Mapping[str, Part] = MappingProxyType({part.name: part for part in (
-    _H100_SXM, _H100_PCIE, _H100_NVL, _H200, _GH200,
-    _a100("NVIDIA A100-SXM4-80GB", aliases=("A100-SXM4-80GB",), watts=400, memory=2039, is_sxm=True),
-    _a100("NVIDIA A100-SXM4-40GB", aliases=("A100-SXM4-40GB",), watts=400, memory=1555, is_sxm=True),
-    _a100("NVIDIA A100 80GB PCIe", aliases=("A100-PCIe-80GB",), watts=300, memory=1935, is_sxm=False),
-    _a100("NVIDIA A100-PCIE-40GB", aliases=("A100-PCIe-40GB",), watts=250, memory=1555, is_sxm=False),
-    _B200)})
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        part.name: part
+        for part in (
+            _H100_SXM,
+            _H100_PCIE,
+            _H100_NVL,
+            _H200,
+            _GH200,
+            _a100("NVIDIA A100-SXM4-80GB", aliases=("A100-SXM4-80GB",), watts=400, memory=2039, is_sxm=True),
+            _a100("NVIDIA A100-SXM4-40GB", aliases=("A100-SXM4-40GB",), watts=400, memory=1555, is_sxm=True),
+            _a100("NVIDIA A100 80GB PCIe", aliases=("A100-PCIe-80GB",), watts=300, memory=1935, is_sxm=False),
+            _a100("NVIDIA A100-PCIE-40GB", aliases=("A100-PCIe-40GB",), watts=250, memory=1555, is_sxm=False),
+            _B200,
+        )
+    }
+)
 """Parts by their NVML name."""
 
 _BY_ANY_NAME = {name.lower(): part for part in PARTS.values() for name in (part.name, *part.aliases)}

@@ -63,8 +63,13 @@ def read_pci_path(pci_bus_id: str, root: Path = Path("/sys")) -> PciPath:
     for lower, upper in _legs(_chain(pci_bus_id, root)):
         ends = [end for end in (_read_link(lower, "max"), _read_link(upper, "max")) if end]
         if ends:
-            capability.append(Link(pci_bus_id=lower.name, width=min(end.width for end in ends),
-                                   gigatransfers_per_second=min(end.gigatransfers_per_second for end in ends)))
+            capability.append(
+                Link(
+                    pci_bus_id=lower.name,
+                    width=min(end.width for end in ends),
+                    gigatransfers_per_second=min(end.gigatransfers_per_second for end in ends),
+                )
+            )
         running = _read_link(lower, "current") or _read_link(upper, "current")
         if running:
             current.append(replace(running, pci_bus_id=lower.name))

@@ -43,8 +43,18 @@ class Plan:
     def repeat_command(self, node: str, burn: str) -> str:
         """The command that runs one burn of this plan again on one node, with the same data."""
         phase = next(p for p in self.phases if p.burn == burn)
-        words = ["fryer", "run", "--nodes", node, "--burns", burn, "--duration", show_seconds(phase.seconds),
-                 "--seed", str(self.seed)]
+        words = [
+            "fryer",
+            "run",
+            "--nodes",
+            node,
+            "--burns",
+            burn,
+            "--duration",
+            show_seconds(phase.seconds),
+            "--seed",
+            str(self.seed),
+        ]
         if self.dtypes:
             words += ["--dtypes", ",".join(self.dtypes)]
         if self.scenario:
@@ -57,8 +67,16 @@ def show_seconds(seconds: float) -> str:
     return f"{seconds:g}s"
 
 
-def make_plan(*, nodes: Sequence[str], seconds: float, dtypes: Sequence[str], burns: Sequence[str], seed: int,
-              memory_ratio: float | None, scenario: str | None) -> Plan:
+def make_plan(
+    *,
+    nodes: Sequence[str],
+    seconds: float,
+    dtypes: Sequence[str],
+    burns: Sequence[str],
+    seed: int,
+    memory_ratio: float | None,
+    scenario: str | None,
+) -> Plan:
     """Check every argument and share the duration among the burns; raises `UsageError` for the first that is wrong."""
     if not nodes:
         raise UsageError("--nodes names no node; write for example --nodes localhost")
@@ -75,5 +93,11 @@ def make_plan(*, nodes: Sequence[str], seconds: float, dtypes: Sequence[str], bu
     chosen = [name for name in BURNS if name in burns] if burns else list(BURNS)
     total_share = sum(BURNS[name].share for name in chosen)
     phases = tuple(Phase(burn=name, seconds=seconds * BURNS[name].share / total_share) for name in chosen)
-    return Plan(nodes=tuple(nodes), dtypes=tuple(dict.fromkeys(dtypes)), phases=phases, seed=seed,
-                memory_ratio=memory_ratio, scenario=scenario)
+    return Plan(
+        nodes=tuple(nodes),
+        dtypes=tuple(dict.fromkeys(dtypes)),
+        phases=phases,
+        seed=seed,
+        memory_ratio=memory_ratio,
+        scenario=scenario,
+    )

@@ -1,8 +1,8 @@
 """Which devices this node has, who they are, and with which software they run. It loads nothing and judges nothing.
 
-    NVML identities ──┐
-    CUDA's own list ──┼──▶ find_gpus ──▶ devices      no GPU at all ──▶ one device for each processor socket
-    sysfs: PCIe path ─┘
+NVML identities ──┐
+CUDA's own list ──┼──▶ find_gpus ──▶ devices      no GPU at all ──▶ one device for each processor socket
+sysfs: PCIe path ─┘
 """
 
 import os
@@ -56,8 +56,9 @@ def discover(node: str, identities: Sequence[GpuIdentity] | None, root: Path = P
     return tuple(_cpu(node, position, socket, part, root) for position, socket in enumerate(read_sockets(root=root)))
 
 
-def find_gpus(identities: Sequence[GpuIdentity], entries: Sequence[CudaEntry] | None, *,
-              is_limited: bool) -> tuple[FoundDevice, ...]:
+def find_gpus(
+    identities: Sequence[GpuIdentity], entries: Sequence[CudaEntry] | None, *, is_limited: bool
+) -> tuple[FoundDevice, ...]:
     """Join what NVML and CUDA say, by UUID: named by NVML index, in that order, with CUDA's ordinal.
 
     `entries` is None where CUDA could not be asked. `is_limited`: the user chose among the GPUs, so those that CUDA
@@ -66,8 +67,11 @@ def find_gpus(identities: Sequence[GpuIdentity], entries: Sequence[CudaEntry] | 
     found = []
     for identity in identities:
         ordinals = [ordinal for ordinal, entry in enumerate(entries or ()) if _is_of(entry, identity)]
-        found += [_gpu(identity, entries[ordinal], ordinal, place)
-                  for place, ordinal in enumerate(ordinals) if entries is not None]
+        found += [
+            _gpu(identity, entries[ordinal], ordinal, place)
+            for place, ordinal in enumerate(ordinals)
+            if entries is not None
+        ]
         if not ordinals and (entries is None or not is_limited):
             found.append(_gpu(identity, None, None, 0))
     known = {gpu.cuda_ordinal for gpu in found}
@@ -78,16 +82,29 @@ def find_gpus(identities: Sequence[GpuIdentity], entries: Sequence[CudaEntry] | 
 def identity_info(identity: GpuIdentity, kind: str = "cuda") -> DeviceInfo:
     """A GPU as NVML describes it; its name is its NVML index, as nvidia-smi counts."""
     return DeviceInfo(
-        name=f"gpu{identity.index}", kind=kind, part=identity.name, uuid=identity.uuid, serial=identity.serial,
-        pci_bus_id=identity.pci_bus_id, vbios=identity.vbios, driver=identity.driver,
-        memory_bytes=identity.memory_bytes, clock_max_hertz=identity.sm_clock_max_hertz)
+        name=f"gpu{identity.index}",
+        kind=kind,
+        part=identity.name,
+        uuid=identity.uuid,
+        serial=identity.serial,
+        pci_bus_id=identity.pci_bus_id,
+        vbios=identity.vbios,
+        driver=identity.driver,
+        memory_bytes=identity.memory_bytes,
+        clock_max_hertz=identity.sm_clock_max_hertz,
+    )
 
 
 def versions(root: Path = Path("/")) -> dict[str, str]:
     """``fryer torch cuda python kernel driver``, those that are there. torch is looked at and not imported."""
-    found = {"fryer": _package("fryer"), "torch": _package("torch"), "cuda": _torch_cuda(),
-             "python": platform.python_version(), "kernel": platform.release(),
-             "driver": _match(_DRIVER, root / "proc/driver/nvidia/version")}
+    found = {
+        "fryer": _package("fryer"),
+        "torch": _package("torch"),
+        "cuda": _torch_cuda(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "driver": _match(_DRIVER, root / "proc/driver/nvidia/version"),
+    }
     return {name: value for name, value in found.items() if value}
 
 
@@ -98,16 +115,29 @@ def _is_of(entry: CudaEntry, identity: GpuIdentity) -> bool:
 def _gpu(identity: GpuIdentity, entry: CudaEntry | None, ordinal: int | None, place: int) -> FoundDevice:
     info = identity_info(identity)
     if entry and f"GPU-{entry.uuid}" != identity.uuid:
-        info = replace(info, name=f"{info.name}mig{place}", part=entry.name, uuid=f"MIG-{entry.uuid}",
-                       memory_bytes=entry.memory_bytes)
+        info = replace(
+            info,
+            name=f"{info.name}mig{place}",
+            part=entry.name,
+            uuid=f"MIG-{entry.uuid}",
+            memory_bytes=entry.memory_bytes,
+        )
     return FoundDevice(info=info, cuda_ordinal=ordinal)
 
 
 def _unnamed_gpu(entry: CudaEntry, ordinal: int) -> FoundDevice:
     """A GPU without NVML, as in a container that lacks its library."""
-    return FoundDevice(cuda_ordinal=ordinal, info=DeviceInfo(
-        name=f"gpu{ordinal}", kind="cuda", part=entry.name, uuid=f"GPU-{entry.uuid}", pci_bus_id=entry.pci_bus_id,
-        memory_bytes=entry.memory_bytes))
+    return FoundDevice(
+        cuda_ordinal=ordinal,
+        info=DeviceInfo(
+            name=f"gpu{ordinal}",
+            kind="cuda",
+            part=entry.name,
+            uuid=f"GPU-{entry.uuid}",
+            pci_bus_id=entry.pci_bus_id,
+            memory_bytes=entry.memory_bytes,
+        ),
+    )
 
 
 def _with_path(gpu: FoundDevice, root: Path) -> FoundDevice:
@@ -122,9 +152,18 @@ def _with_path(gpu: FoundDevice, root: Path) -> FoundDevice:
 
 
 def _cpu(node: str, position: int, socket: Socket, part: str, root: Path) -> FoundDevice:
-    return FoundDevice(processors=socket.processors, info=DeviceInfo(
-        name=f"cpu{position}", kind="cpu", part=part, uuid=_cpu_uuid(node, socket.package, root),
-        memory_bytes=socket.memory_bytes, cores=socket.cores, isa=read_isa(root)))
+    return FoundDevice(
+        processors=socket.processors,
+        info=DeviceInfo(
+            name=f"cpu{position}",
+            kind="cpu",
+            part=part,
+            uuid=_cpu_uuid(node, socket.package, root),
+            memory_bytes=socket.memory_bytes,
+            cores=socket.cores,
+            isa=read_isa(root),
+        ),
+    )
 
 
 def _cpu_uuid(node: str, package: int, root: Path) -> str:

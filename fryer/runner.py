@@ -83,8 +83,11 @@ class _Records:
 
     def measurements(self) -> tuple[Measurement, ...]:
         """Points as measurements; those of gemm with the digest of their first product."""
-        first = {(digest.device, "gemm", digest.case): digest.digest for digest in self.digests
-                 if digest.round == 0 and digest.pair == 0}
+        first = {
+            (digest.device, "gemm", digest.case): digest.digest
+            for digest in self.digests
+            if digest.round == 0 and digest.pair == 0
+        }
         return tuple(measure(self.points, first))
 
 
@@ -129,21 +132,45 @@ class _NodeRun:
                 hardware.nvml.close()
         return self._evidence(hardware, seen, own_past, fleet_past)
 
-    def _evidence(self, hardware: Hardware, seen: Seen, own_past: tuple[PastMeasurement, ...],
-                  fleet_past: tuple[PastMeasurement, ...]) -> NodeEvidence:
+    def _evidence(
+        self,
+        hardware: Hardware,
+        seen: Seen,
+        own_past: tuple[PastMeasurement, ...],
+        fleet_past: tuple[PastMeasurement, ...],
+    ) -> NodeEvidence:
         names = {info.uuid: info.name for info in hardware.infos}
         return NodeEvidence(
-            node=self._node, devices=hardware.infos, versions=versions(), measurements=self._records.measurements(),
-            digests=tuple(self._records.digests), mismatches=tuple(self._records.mismatches),
-            problems=tuple(self._records.problems), counted=tuple(self._records.counted),
-            gpu_readings=seen.by_device(names), host_readings=tuple(seen.host), gaps=tuple(seen.gaps),
-            xids=tuple(seen.xids), own_past=own_past, fleet_past=fleet_past, interrupted=self._stopper.reason,
-            repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases})
+            node=self._node,
+            devices=hardware.infos,
+            versions=versions(),
+            measurements=self._records.measurements(),
+            digests=tuple(self._records.digests),
+            mismatches=tuple(self._records.mismatches),
+            problems=tuple(self._records.problems),
+            counted=tuple(self._records.counted),
+            gpu_readings=seen.by_device(names),
+            host_readings=tuple(seen.host),
+            gaps=tuple(seen.gaps),
+            xids=tuple(seen.xids),
+            own_past=own_past,
+            fleet_past=fleet_past,
+            interrupted=self._stopper.reason,
+            repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases},
+        )
 
     def _phase(self, hardware: Hardware, phase: Phase, telemetry: Telemetry) -> None:
         if self._plan.scenario is not None and not BURNS[phase.burn].is_simulated:
-            self._take(Problem(device="", burn=phase.burn, case="", verdict=Verdict.SKIPPED, code="not_simulated",
-                               message=f"{phase.burn} was not run: it is not simulated"))
+            self._take(
+                Problem(
+                    device="",
+                    burn=phase.burn,
+                    case="",
+                    verdict=Verdict.SKIPPED,
+                    code="not_simulated",
+                    message=f"{phase.burn} was not run: it is not simulated",
+                )
+            )
             return
         self._output.phase(self._node, phase.burn, phase.seconds)
         names = {info.uuid: info.name for info in hardware.infos}
@@ -168,17 +195,36 @@ class _NodeRun:
         if not specs:
             return []
         groups = [tuple(specs)] if BURNS[phase.burn].scope == "node" else [(spec,) for spec in specs]
-        ratio = self._plan.memory_ratio or MEMORY_RATIO[specs[0].kind] / (
-            len(specs) if specs[0].kind == "cpu" else 1)
-        return [Order(burn=phase.burn, specs=group, clock=hardware.clock, seconds=phase.seconds, seed=self._plan.seed,
-                      dtypes=self._plan.dtypes, memory_ratio=ratio, rank=rank, num_ranks=len(groups),
-                      rendezvous=f"file://{rendezvous}") for rank, group in enumerate(groups)]
+        ratio = self._plan.memory_ratio or MEMORY_RATIO[specs[0].kind] / (len(specs) if specs[0].kind == "cpu" else 1)
+        return [
+            Order(
+                burn=phase.burn,
+                specs=group,
+                clock=hardware.clock,
+                seconds=phase.seconds,
+                seed=self._plan.seed,
+                dtypes=self._plan.dtypes,
+                memory_ratio=ratio,
+                rank=rank,
+                num_ranks=len(groups),
+                rendezvous=f"file://{rendezvous}",
+            )
+            for rank, group in enumerate(groups)
+        ]
 
     def _is_out(self, spec: DeviceSpec, burn: str) -> bool:
         """A device whose worker had to be killed is left alone: a hung driver call would only hang again."""
         if spec.name in self._hung:
-            self._take(Problem(device=spec.name, burn=burn, case="", verdict=Verdict.SKIPPED, code="hung_before",
-                               message=f"{burn} was not run on {spec.name}: it hung in an earlier burn"))
+            self._take(
+                Problem(
+                    device=spec.name,
+                    burn=burn,
+                    case="",
+                    verdict=Verdict.SKIPPED,
+                    code="hung_before",
+                    message=f"{burn} was not run on {spec.name}: it hung in an earlier burn",
+                )
+            )
         return spec.name in self._hung
 
     def _take(self, record: Record) -> None:
@@ -190,5 +236,3 @@ def nothing_past(hardware: Hardware) -> tuple[tuple[PastMeasurement, ...], tuple
     """No store: there is nothing to compare with."""
     del hardware
     return (), ()
-
-

@@ -54,9 +54,14 @@ def read_sockets(allowed: Iterable[int] | None = None, root: Path = Path("/")) -
         members[max(0, _topology(root, processor, "physical_package_id") or 0)].append(processor)
     nodes = _nodes(root)
     return tuple(
-        Socket(package=package, processors=tuple(processors), cores=_num_cores(root, processors),
-               memory_bytes=_memory(nodes, processors, root, is_only=len(members) == 1))
-        for package, processors in sorted(members.items()))
+        Socket(
+            package=package,
+            processors=tuple(processors),
+            cores=_num_cores(root, processors),
+            memory_bytes=_memory(nodes, processors, root, is_only=len(members) == 1),
+        )
+        for package, processors in sorted(members.items())
+    )
 
 
 def read_cpu_part(root: Path = Path("/")) -> str:
@@ -80,8 +85,10 @@ def parse_cpulist(text: str) -> tuple[int, ...]:
 
 def _num_cores(root: Path, processors: Iterable[int]) -> int:
     """Threads of one core share its id; a processor that has none counts as a core of its own."""
-    ids = [(_topology(root, processor, "die_id"), _topology(root, processor, "core_id"), processor)
-           for processor in processors]
+    ids = [
+        (_topology(root, processor, "die_id"), _topology(root, processor, "core_id"), processor)
+        for processor in processors
+    ]
     return len({(die, core) if core is not None else processor for die, core, processor in ids})
 
 

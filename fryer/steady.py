@@ -87,10 +87,19 @@ def measure(points: Sequence[Point], digests: Mapping[tuple[str, str, str], str]
     for (device, burn, case, metric), unordered in series.items():
         ordered = sorted(unordered, key=lambda point: point.at_seconds)
         state = steady(ordered)
-        measurements.append(Measurement(
-            device=device, burn=burn, case=case, metric=metric, value=state.value, spread_ratio=state.spread_ratio,
-            steady_from_seconds=state.from_seconds, digest=(digests or {}).get((device, burn, case)),
-            series=tuple(ordered)))
+        measurements.append(
+            Measurement(
+                device=device,
+                burn=burn,
+                case=case,
+                metric=metric,
+                value=state.value,
+                spread_ratio=state.spread_ratio,
+                steady_from_seconds=state.from_seconds,
+                digest=(digests or {}).get((device, burn, case)),
+                series=tuple(ordered),
+            )
+        )
     return measurements
 
 
@@ -110,18 +119,22 @@ def robust_sigma(values: Sequence[float]) -> float:
 def _summary(values: Sequence[float], *, from_seconds: float | None, drift_ratio: float) -> Steady:
     middle = median(values)
     deviation = median(abs(value - middle) for value in values)
-    return Steady(value=middle, spread_ratio=deviation / abs(middle) if middle else 0.0, from_seconds=from_seconds,
-                  drift_ratio=drift_ratio)
+    return Steady(
+        value=middle,
+        spread_ratio=deviation / abs(middle) if middle else 0.0,
+        from_seconds=from_seconds,
+        drift_ratio=drift_ratio,
+    )
 
 
 def _batches(values: Sequence[float], size: int) -> list[Sequence[float]]:
     """Whole batches of `size` values; what is left over at the end belongs to the last."""
     count = len(values) // size
-    return [values[i * size:(i + 1) * size if i < count - 1 else len(values)] for i in range(count)]
+    return [values[i * size : (i + 1) * size if i < count - 1 else len(values)] for i in range(count)]
 
 
 def _running_median(values: Sequence[float]) -> list[float]:
-    inner = [median(values[i - 1:i + 2]) for i in range(1, len(values) - 1)]
+    inner = [median(values[i - 1 : i + 2]) for i in range(1, len(values) - 1)]
     return [median((values[0], inner[0], inner[-1])), *inner, median((values[-1], inner[-1], inner[0]))]
 
 

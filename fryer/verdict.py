@@ -17,8 +17,12 @@ from watchdog.vocabulary.verdicts import Verdict, gravest
 LIMITS = Limits()
 """The thresholds that hold where nobody gives others."""
 
-_GRAVITY = {verdict: place for place, verdict in enumerate(
-    (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.SKIPPED, Verdict.PASS))}
+_GRAVITY = {
+    verdict: place
+    for place, verdict in enumerate(
+        (Verdict.FAIL, Verdict.ERROR, Verdict.INCONCLUSIVE, Verdict.WARN, Verdict.SKIPPED, Verdict.PASS)
+    )
+}
 
 
 def judge(evidence: NodeEvidence, limits: Limits = LIMITS) -> NodeVerdict:
@@ -33,8 +37,9 @@ def judge(evidence: NodeEvidence, limits: Limits = LIMITS) -> NodeVerdict:
     for conclusion in excuse(evidence, _once(conclusions), limits):
         reasons[conclusion.device if conclusion.device in known else NODE].append(conclusion.reason)
     measured = measured_devices(evidence)
-    devices = tuple(_device(device.name, reasons[device.name], is_measured=device.name in measured)
-                    for device in evidence.devices)
+    devices = tuple(
+        _device(device.name, reasons[device.name], is_measured=device.name in measured) for device in evidence.devices
+    )
     of_node = _ordered(reasons[NODE])
     verdict = gravest([d.verdict for d in devices] + [r.verdict for r in of_node if r.verdict is not Verdict.PASS])
     return NodeVerdict(node=evidence.node, verdict=verdict, devices=devices, reasons=of_node)

@@ -55,10 +55,23 @@ def _count(poll: Sequence[ProductDigest]) -> list[tuple[ProductDigest, Minority]
         contradicts_itself = len(votes[ballot.device]) > 1
         if ballot.digest == winner:
             continue
-        named.append((ballot, Minority(
-            device=ballot.device, case=ballot.case, round=ballot.round, pair=ballot.pair, seed=ballot.seed,
-            digest=ballot.digest, majority=winner, num_agree=num_agree, num_voters=len(votes),
-            is_tie=winner is None and not contradicts_itself)))
+        named.append(
+            (
+                ballot,
+                Minority(
+                    device=ballot.device,
+                    case=ballot.case,
+                    round=ballot.round,
+                    pair=ballot.pair,
+                    seed=ballot.seed,
+                    digest=ballot.digest,
+                    majority=winner,
+                    num_agree=num_agree,
+                    num_voters=len(votes),
+                    is_tie=winner is None and not contradicts_itself,
+                ),
+            )
+        )
     if winner is None and len({b.digest for b, m in named if m.is_tie}) == 1:
         # Those who are true to themselves agree with each other: only the one who contradicts itself is named.
         return [(ballot, minority) for ballot, minority in named if not minority.is_tie]

@@ -118,8 +118,16 @@ def _messages(order: Order, stop: Event) -> Iterator[Message]:
 
 
 def _task(order: Order, stop: Event) -> Task:
-    return Task(seconds=order.seconds, seed=order.seed, dtypes=order.dtypes, memory_ratio=order.memory_ratio,
-                stop=stop.is_set, rank=order.rank, num_ranks=order.num_ranks, rendezvous=order.rendezvous)
+    return Task(
+        seconds=order.seconds,
+        seed=order.seed,
+        dtypes=order.dtypes,
+        memory_ratio=order.memory_ratio,
+        stop=stop.is_set,
+        rank=order.rank,
+        num_ranks=order.num_ranks,
+        rendezvous=order.rendezvous,
+    )
 
 
 def _problem(device: str, burn: str, error: Exception) -> Problem:
@@ -127,7 +135,19 @@ def _problem(device: str, burn: str, error: Exception) -> Problem:
     text = " ".join(str(error).split())[:500]
     subject = device or "the devices of the node"
     if any(sign in text.lower() for sign in _LOST):
-        return Problem(device=device, burn=burn, case="", verdict=Verdict.FAIL, code="device_lost",
-                       message=f"{subject} failed under {burn}: {text}")
-    return Problem(device=device, burn=burn, case="", verdict=Verdict.ERROR, code="crashed",
-                   message=f"{burn} on {subject} broke: {type(error).__name__}: {text}")
+        return Problem(
+            device=device,
+            burn=burn,
+            case="",
+            verdict=Verdict.FAIL,
+            code="device_lost",
+            message=f"{subject} failed under {burn}: {text}",
+        )
+    return Problem(
+        device=device,
+        burn=burn,
+        case="",
+        verdict=Verdict.ERROR,
+        code="crashed",
+        message=f"{burn} on {subject} broke: {type(error).__name__}: {text}",
+    )

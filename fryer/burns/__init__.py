@@ -58,24 +58,37 @@ class Burn:
         return records
 
 
-BURNS = MappingProxyType({
-    "gemm": Burn(
-        summary="matrix products in each number format, every result verified", scope="device",
-        module="fryer.burns.gemm", share=4.0),
-    "memory": Burn(
-        summary="patterns over the free memory, written and read back", scope="device",
-        module="fryer.burns.memory", share=1.0),
-    "hbm": Burn(
-        summary="memory bandwidth: copy and triad", scope="device",
-        module="fryer.burns.hbm", share=1.0),
-    "pcie": Burn(
-        summary="host to device, device to host, and both at once", scope="device",
-        module="fryer.burns.pcie", share=1.0),
-    "p2p": Burn(
-        summary="every pair of devices, both directions", scope="node",
-        module="fryer.burns.p2p", share=1.0),
-    "soak": Burn(
-        summary="products, copies and a collective together, once hot", scope="device",
-        module="fryer.burns.soak", share=2.0, is_simulated=False),
-})
+BURNS = MappingProxyType(
+    {
+        "gemm": Burn(
+            summary="matrix products in each number format, every result verified",
+            scope="device",
+            module="fryer.burns.gemm",
+            share=4.0,
+        ),
+        "memory": Burn(
+            summary="patterns over the free memory, written and read back",
+            scope="device",
+            module="fryer.burns.memory",
+            share=1.0,
+        ),
+        "hbm": Burn(summary="memory bandwidth: copy and triad", scope="device", module="fryer.burns.hbm", share=1.0),
+        "pcie": Burn(
+            summary="host to device, device to host, and both at once",
+            scope="device",
+            module="fryer.burns.pcie",
+            share=1.0,
+        ),
+        "p2p": Burn(
+            summary="every pair of devices, both directions", scope="node", module="fryer.burns.p2p", share=1.0
+        ),
+        "soak": Burn(
+            summary="products, copies and a collective together, once hot",
+            scope="device",
+            module="fryer.burns.soak",
+            share=2.0,
+            is_simulated=False,
+        ),
+    }
+)
 """Every burn, in the order in which they run."""

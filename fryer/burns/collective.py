@@ -70,26 +70,43 @@ class Group:
         return behind
 
     def _missing(self, at: str, why: object) -> str:
-        return (f"rank {self.rank} of {self.num_ranks} lost the others at {at}: {_gist(why)}; the rank to "
-                f"look at is the one whose own records of this burn stop first")
+        return (
+            f"rank {self.rank} of {self.num_ranks} lost the others at {at}: {_gist(why)}; the rank to "
+            f"look at is the one whose own records of this burn stop first"
+        )
 
 
 @contextmanager
-def joined(device: Device, *, rendezvous: str, rank: int, num_ranks: int, join_seconds: float = JOIN_SECONDS,
-           agree_seconds: float = AGREE_SECONDS) -> Iterator[Group]:
+def joined(
+    device: Device,
+    *,
+    rendezvous: str,
+    rank: int,
+    num_ranks: int,
+    join_seconds: float = JOIN_SECONDS,
+    agree_seconds: float = AGREE_SECONDS,
+) -> Iterator[Group]:
     """Join the ranks of the node; raises `RankMissingError` when they are not complete in time."""
     os.environ["TORCH_NCCL_ASYNC_ERROR_HANDLING"] = "0"  # else its watchdog ends the process and tells us nothing
     backend = "gloo" if device.torch_device.type == "cpu" else "nccl"
     try:
-        dist.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=num_ranks,
-                                timeout=timedelta(seconds=join_seconds))
+        dist.init_process_group(
+            "gloo", init_method=rendezvous, rank=rank, world_size=num_ranks, timeout=timedelta(seconds=join_seconds)
+        )
     except RuntimeError as why:
-        raise RankMissingError(f"rank {rank} of {num_ranks} waited up to {join_seconds:g} s at {rendezvous} for the "
-                               f"others to start: {_gist(why)}") from why
+        raise RankMissingError(
+            f"rank {rank} of {num_ranks} waited up to {join_seconds:g} s at {rendezvous} for the "
+            f"others to start: {_gist(why)}"
+        ) from why
     try:
         deadline = timedelta(seconds=agree_seconds)
-        yield Group(rank, num_ranks, dist.new_group(backend="gloo", timeout=deadline),
-                    dist.new_group(backend=backend, timeout=deadline), agree_seconds)
+        yield Group(
+            rank,
+            num_ranks,
+            dist.new_group(backend="gloo", timeout=deadline),
+            dist.new_group(backend=backend, timeout=deadline),
+            agree_seconds,
+        )
     finally:
         dist.destroy_process_group()
 
@@ -121,7 +138,7 @@ def _tile(buffer: torch.Tensor, period: torch.Tensor) -> None:
     """Fill a flat buffer with `period` over and over."""
     whole = buffer.numel() // MODULUS * MODULUS
     buffer[:whole].view(-1, MODULUS).copy_(period)
-    buffer[whole:].copy_(period[:buffer.numel() - whole])
+    buffer[whole:].copy_(period[: buffer.numel() - whole])
 
 
 def _gist(why: object) -> str:

@@ -39,8 +39,9 @@ def _burn(device: Device, dtype: str, task: Task, seconds: float) -> Iterator[Re
     try:
         _try_once(device, dtype)
     except UnsupportedDtypeError as why:
-        yield Problem(device=device.name, burn="gemm", case=case, verdict=Verdict.SKIPPED, code="unsupported",
-                      message=str(why))
+        yield Problem(
+            device=device.name, burn="gemm", case=case, verdict=Verdict.SKIPPED, code="unsupported", message=str(why)
+        )
         return
     result_bytes = device.product_buffer(dtype).nbytes
     num_bytes = int(device.free_bytes() * task.memory_ratio) - (DEPTH + 1) * result_bytes
@@ -70,8 +71,9 @@ class _Rounds:
         self._per_call = device.products_per_call(pool.dtype)
         self._flops = device.shape(pool.dtype).flops * self._per_call
         self._num_products = 0
-        self._meter = Meter(device=device.name, burn="gemm", case=case, metric=FLOPS,
-                            start_seconds=device.wait(device.mark()))
+        self._meter = Meter(
+            device=device.name, burn="gemm", case=case, metric=FLOPS, start_seconds=device.wait(device.mark())
+        )
 
     def run(self) -> Iterator[Record]:
         while True:
@@ -83,8 +85,7 @@ class _Rounds:
         last = self._meter.finish()
         if last:
             yield last
-        yield Counted(device=self._device.name, burn="gemm", case=self._case, what="products",
-                      count=self._num_products)
+        yield Counted(device=self._device.name, burn="gemm", case=self._case, what="products", count=self._num_products)
 
     def _over(self) -> bool:
         return self._task.stop() or self._device.clock.now() >= self._end
@@ -115,9 +116,14 @@ class _Rounds:
             yield settled.mismatch
         if settled.confirmed:
             row, column = settled.pair
-            yield ProductDigest(device=self._device.name, case=self._case, round=self._pool.round,
-                                pair=pair_id(row, column), seed=self._pool.seed_of("a", row),
-                                digest=show_digest(settled.digest))
+            yield ProductDigest(
+                device=self._device.name,
+                case=self._case,
+                round=self._pool.round,
+                pair=pair_id(row, column),
+                seed=self._pool.seed_of("a", row),
+                digest=show_digest(settled.digest),
+            )
 
     def _spot(self) -> Iterator[Record]:
         """Sampled elements of the round's last product against float64."""
@@ -125,11 +131,23 @@ class _Rounds:
         if last is None:
             return
         (row, column), result = last
-        spot = spot_check(self._pool.dtype, self._pool.a[row], self._pool.b[column], result,
-                          self._pool.seed_of("a", row))
+        spot = spot_check(
+            self._pool.dtype, self._pool.a[row], self._pool.b[column], result, self._pool.seed_of("a", row)
+        )
         if spot:
             yield Mismatch(
-                device=self._device.name, burn="gemm", case=self._case, seed=self._pool.seed_of("a", row),
-                round=self._pool.round, pair=pair_id(row, column), at_seconds=self._device.clock.now(),
-                index=spot.index, num_wrong=spot.num_wrong, expected=f"{spot.expected:.9g} +- {spot.bound:.2g}",
-                read=f"{spot.read:.9g}", is_nan=spot.read != spot.read, reproduced=False, how="fp64")
+                device=self._device.name,
+                burn="gemm",
+                case=self._case,
+                seed=self._pool.seed_of("a", row),
+                round=self._pool.round,
+                pair=pair_id(row, column),
+                at_seconds=self._device.clock.now(),
+                index=spot.index,
+                num_wrong=spot.num_wrong,
+                expected=f"{spot.expected:.9g} +- {spot.bound:.2g}",
+                read=f"{spot.read:.9g}",
+                is_nan=spot.read != spot.read,
+                reproduced=False,
+                how="fp64",
+            )

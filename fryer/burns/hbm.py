@@ -69,5 +69,12 @@ def _triad(device: Device, task: Task, arrays: Sequence[torch.Tensor]) -> Iterat
         return 3 * out.nbytes * device.scale
 
     yield from timed(device, "hbm", "triad", [Lane(device, 0, queue)], task.seconds / 2, task)
-    yield from verified(device, "hbm", "triad", out, task, again=queue,
-                        expect=lambda words, _: words.view(torch.float32).fill_(_TRIAD[2]))
+    yield from verified(
+        device,
+        "hbm",
+        "triad",
+        out,
+        task,
+        again=queue,
+        expect=lambda words, _: words.view(torch.float32).fill_(_TRIAD[2]),
+    )

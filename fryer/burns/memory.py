@@ -112,8 +112,13 @@ class Walk:
         """What was found and how much was verified since the last call."""
         yield from self._found
         if self._verified_bytes:
-            yield Counted(device=self._device.name, burn="memory", case=name, what="bytes",
-                          count=self._verified_bytes * self._device.scale)
+            yield Counted(
+                device=self._device.name,
+                burn="memory",
+                case=name,
+                what="bytes",
+                count=self._verified_bytes * self._device.scale,
+            )
         self._found.clear()
         self._verified_bytes = 0
 
@@ -133,8 +138,15 @@ class Walk:
             self._go_on_or_raise()
             self._device.clock.sleep(min(left, _POLL_SECONDS))
 
-    def _check(self, name: str, pattern: Pattern, *, is_inverted: bool = False, inverts_after: bool = False,
-               is_downwards: bool = False) -> None:
+    def _check(
+        self,
+        name: str,
+        pattern: Pattern,
+        *,
+        is_inverted: bool = False,
+        inverts_after: bool = False,
+        is_downwards: bool = False,
+    ) -> None:
         """One pass over all places; keeps its first mismatch, with the number of wrong words in the whole pass."""
         first: Mismatch | None = None
         num_wrong = 0
@@ -147,8 +159,9 @@ class Walk:
                     index = int(differs.nonzero()[0])
                     read = int(part.words[index])  # what the caches hold of the read that was compared
                     self._expect(pattern, part, is_inverted=is_inverted)
-                    first = self._mismatch(name, part.first + index, int(expected[index]),
-                                           (read, int(part.words[index])))
+                    first = self._mismatch(
+                        name, part.first + index, int(expected[index]), (read, int(part.words[index]))
+                    )
                 num_wrong += wrong_here
                 self._verified_bytes += part.words.nbytes
                 if inverts_after:
@@ -159,31 +172,55 @@ class Walk:
 
     def _expect(self, pattern: Pattern, part: Slice, *, is_inverted: bool) -> torch.Tensor:
         """What belongs into a slice, in the same buffer each time. Making it drives the slice out of a GPU's caches."""
-        expected = self._expected[:part.words.numel()]
+        expected = self._expected[: part.words.numel()]
         pattern.fill(expected, part.first, self._task.seed, self.cycle)
         return expected.bitwise_not_() if is_inverted else expected
 
     def _mismatch(self, name: str, place: int, expected: int, reads: tuple[int, int]) -> Mismatch:
         """`reads`: the word as it was read, and as it was read once more."""
         return Mismatch(
-            device=self._device.name, burn="memory", case=name, seed=self._task.seed, round=self.cycle, pair=0,
-            at_seconds=self._device.clock.now(), index=place, num_wrong=None, expected=show_digest(expected),
-            read=show_digest(reads[0]), is_nan=False, reproduced=reads[1] != expected, how="pattern")
+            device=self._device.name,
+            burn="memory",
+            case=name,
+            seed=self._task.seed,
+            round=self.cycle,
+            pair=0,
+            at_seconds=self._device.clock.now(),
+            index=place,
+            num_wrong=None,
+            expected=show_digest(expected),
+            read=show_digest(reads[0]),
+            is_nan=False,
+            reproduced=reads[1] != expected,
+            how="pattern",
+        )
 
 
 def _too_little(device: Device, obtained: int, wanted: int) -> Problem:
     return Problem(
-        device=device.name, burn="memory", case="", verdict=Verdict.ERROR, code="too_little_memory",
+        device=device.name,
+        burn="memory",
+        case="",
+        verdict=Verdict.ERROR,
+        code="too_little_memory",
         message=f"{device.name} gave {show_quantity(obtained, 'B')} of the {show_quantity(wanted, 'B')} of free memory "
-                f"that were to be tested, under {LEAST_OBTAINED:.0%} of it, so nothing was tested: end what else uses "
-                f"this memory, or ask for less with --memory")
+        f"that were to be tested, under {LEAST_OBTAINED:.0%} of it, so nothing was tested: end what else uses "
+        f"this memory, or ask for less with --memory",
+    )
 
 
 def _uncovered(device: Device, covered: set[str], *, is_stopped: bool) -> Problem:
     missing = ", ".join(name for name in PATTERNS if name not in covered)
-    why = "stopped" if is_stopped else (f"the time and {OVERTIME_SECONDS:g} s more were over (give it a longer "
-                                        f"--duration, or less --memory)")
+    why = (
+        "stopped"
+        if is_stopped
+        else (f"the time and {OVERTIME_SECONDS:g} s more were over (give it a longer --duration, or less --memory)")
+    )
     return Problem(
-        device=device.name, burn="memory", case="", verdict=Verdict.INCONCLUSIVE,
+        device=device.name,
+        burn="memory",
+        case="",
+        verdict=Verdict.INCONCLUSIVE,
         code="stopped" if is_stopped else "out_of_time",
-        message=f"{why} before each pattern had covered the memory of {device.name} once; not covered: {missing}")
+        message=f"{why} before each pattern had covered the memory of {device.name} once; not covered: {missing}",
+    )

@@ -11,14 +11,24 @@ _GAMMA = -7046029254386353131  # 0x9E3779B97F4A7C15, the golden ratio, as a sign
 _MIX = -4658895280553007687  # 0xBF58476D1CE4E5B9
 
 STORAGE = {
-    "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "tf32": torch.float32,
-    "fp64": torch.float64, "fp8": torch.float8_e4m3fn, "int8": torch.int8,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "fp64": torch.float64,
+    "fp8": torch.float8_e4m3fn,
+    "int8": torch.int8,
 }
 """How an operand is kept. tf32 is fp32 data multiplied by the tensor cores' shorter format."""
 
 RESULT = {
-    "bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32, "tf32": torch.float32,
-    "fp64": torch.float64, "fp8": torch.bfloat16, "int8": torch.int32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "fp64": torch.float64,
+    "fp8": torch.bfloat16,
+    "int8": torch.int32,
 }
 """How a product is kept."""
 

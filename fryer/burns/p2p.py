@@ -48,8 +48,7 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
             receiver.device.wait(receiver.device.mark())
         yield from timed(sender.device, "p2p", case, [_lane(a, b) for a, b in moves], task.seconds / len(cases), task)
         for a, b in moves:
-            yield from verified(sender.device, "p2p", case, b.incoming, task,
-                                again=partial(_copy_and_wait, a, b))
+            yield from verified(sender.device, "p2p", case, b.incoming, task, again=partial(_copy_and_wait, a, b))
 
 
 def _why_not(devices: Sequence[Device]) -> str:

@@ -40,7 +40,7 @@ def fill_walking_ones(out: torch.Tensor, first: int, seed: int, cycle: int) -> N
     period = torch.tensor([bit - (1 << 64) if bit >> 63 else bit for bit in bits], dtype=torch.int64, device=out.device)
     whole = out.numel() // 64 * 64
     out[:whole].view(-1, 64).copy_(period)
-    out[whole:].copy_(period[:out.numel() - whole])
+    out[whole:].copy_(period[: out.numel() - whole])
 
 
 def fill_walking_zeros(out: torch.Tensor, first: int, seed: int, cycle: int) -> None:
@@ -85,17 +85,21 @@ def fill_zeros(out: torch.Tensor, first: int, seed: int, cycle: int) -> None:
     out.zero_()
 
 
-PATTERNS = MappingProxyType({
-    "walking ones": Pattern(summary="a bit that sticks at 0, or to its neighbours", fill=fill_walking_ones),
-    "walking zeros": Pattern(summary="a bit that sticks at 1, or to its neighbours", fill=fill_walking_zeros),
-    "own address": Pattern(summary="two addresses that reach the same place", fill=fill_own_address),
-    "moving inversions": Pattern(summary="a place disturbed by writes beside it", fill=fill_inversions,
-                                 is_inverted_after=True),
-    "random": Pattern(summary="what depends on the data", fill=fill_random),
-    "bit fade ones": Pattern(summary="cells that lose a 1", fill=fill_ones, is_left_alone=True),
-    "bit fade zeros": Pattern(summary="cells that lose a 0 (some store it as charge)", fill=fill_zeros,
-                              is_left_alone=True),
-})
+PATTERNS = MappingProxyType(
+    {
+        "walking ones": Pattern(summary="a bit that sticks at 0, or to its neighbours", fill=fill_walking_ones),
+        "walking zeros": Pattern(summary="a bit that sticks at 1, or to its neighbours", fill=fill_walking_zeros),
+        "own address": Pattern(summary="two addresses that reach the same place", fill=fill_own_address),
+        "moving inversions": Pattern(
+            summary="a place disturbed by writes beside it", fill=fill_inversions, is_inverted_after=True
+        ),
+        "random": Pattern(summary="what depends on the data", fill=fill_random),
+        "bit fade ones": Pattern(summary="cells that lose a 1", fill=fill_ones, is_left_alone=True),
+        "bit fade zeros": Pattern(
+            summary="cells that lose a 0 (some store it as charge)", fill=fill_zeros, is_left_alone=True
+        ),
+    }
+)
 """Every pattern, in the order in which a cycle runs them. Names and methods as in memtest86."""
 
 

@@ -32,8 +32,11 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
         fill(source, task.seed)
         destination.zero_()
     device.wait(device.mark())
-    lanes = {"h2d": [_lane(device, 0, *to_device)], "d2h": [_lane(device, 0, *from_device)],
-             "both": [_lane(device, 1, *to_device), _lane(device, 2, *from_device)]}
+    lanes = {
+        "h2d": [_lane(device, 0, *to_device)],
+        "d2h": [_lane(device, 0, *from_device)],
+        "both": [_lane(device, 1, *to_device), _lane(device, 2, *from_device)],
+    }
     arrivals = {"h2d": [to_device], "d2h": [from_device], "both": [to_device, from_device]}
     for case in CASES:
         if task.stop():
@@ -41,8 +44,9 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
             continue
         yield from timed(device, "pcie", case, lanes[case], task.seconds / len(CASES), task)
         for source, destination in arrivals[case]:
-            yield from verified(device, "pcie", case, destination, task,
-                                again=partial(device.copy, source, destination))
+            yield from verified(
+                device, "pcie", case, destination, task, again=partial(device.copy, source, destination)
+            )
 
 
 def _device_buffer(device: Device, num_bytes: int) -> torch.Tensor:

@@ -53,8 +53,9 @@ class _Batch:
         return max(device.wait(mark) for device, mark in self.marks)
 
 
-def measure(lanes: Sequence[Lane], seconds: float, stop: Callable[[], bool],
-            interval_seconds: float | None = None) -> Iterator[Rate]:
+def measure(
+    lanes: Sequence[Lane], seconds: float, stop: Callable[[], bool], interval_seconds: float | None = None
+) -> Iterator[Rate]:
     """Repeat the work of all lanes at the same time for `seconds` of the run's clock; yields a rate about each second.
 
     The lanes repeat their work equally often, so several move at the pace of the slowest. What finds out how long a

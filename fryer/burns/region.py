@@ -58,8 +58,9 @@ def slice_words(device: torch.device) -> int:
     return (HOST_SLICE_BYTES if device.type == "cpu" else DEVICE_SLICE_BYTES) // 8
 
 
-def obtain(wanted_bytes: int, device: torch.device,
-           allocate: Callable[[int, torch.device], torch.Tensor] = _allocate) -> Region:
+def obtain(
+    wanted_bytes: int, device: torch.device, allocate: Callable[[int, torch.device], torch.Tensor] = _allocate
+) -> Region:
     """Allocate up to `wanted_bytes` in pieces as large as can be had; the caller looks at how much it became.
 
     `allocate(num_words, device)` gives int64 of shape (num_words,), or raises RuntimeError, as torch does, when there

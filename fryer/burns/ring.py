@@ -138,11 +138,21 @@ class Ring:
         comparable = held is not None and repeats[1] == right
         where = locate(held, self._results[DEPTH]) if comparable and held is not None else None
         return Mismatch(
-            device=self._device.name, burn="gemm", case=self._case, seed=self._pool.seed_of("a", flight.pair[0]),
-            round=self._pool.round, pair=pair_id(*flight.pair), at_seconds=at_seconds,
-            index=where.index if where else None, num_wrong=where.num_wrong if where else None,
-            expected=where.expected if where else show_digest(right), read=where.read if where else show_digest(read),
-            is_nan=where.is_nan if where else False, reproduced=any(repeat != right for repeat in repeats), how="twin")
+            device=self._device.name,
+            burn="gemm",
+            case=self._case,
+            seed=self._pool.seed_of("a", flight.pair[0]),
+            round=self._pool.round,
+            pair=pair_id(*flight.pair),
+            at_seconds=at_seconds,
+            index=where.index if where else None,
+            num_wrong=where.num_wrong if where else None,
+            expected=where.expected if where else show_digest(right),
+            read=where.read if where else show_digest(read),
+            is_nan=where.is_nan if where else False,
+            reproduced=any(repeat != right for repeat in repeats),
+            how="twin",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,9 @@ def locate(wrong: torch.Tensor, right: torch.Tensor) -> Where | None:
     mask = (1 << (8 * wrong.element_size())) - 1
     width = 2 * wrong.element_size()
     return Where(
-        index=index, num_wrong=num_wrong,
-        expected=f"0x{int(right_bits[index]) & mask:0{width}x}", read=f"0x{int(wrong_bits[index]) & mask:0{width}x}",
-        is_nan=bool(torch.isnan(wrong.view(-1)[index])) if wrong.is_floating_point() else False)
+        index=index,
+        num_wrong=num_wrong,
+        expected=f"0x{int(right_bits[index]) & mask:0{width}x}",
+        read=f"0x{int(wrong_bits[index]) & mask:0{width}x}",
+        is_nan=bool(torch.isnan(wrong.view(-1)[index])) if wrong.is_floating_point() else False,
+    )

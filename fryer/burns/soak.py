@@ -31,8 +31,12 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     """Heat, then run all lanes that this device has until the time is over."""
     (device,) = devices
     join_seconds = JOIN_SECONDS if task.num_ranks > 1 else 0.0
-    stage = Stage(device=device, task=task, latest_seconds=device.clock.now() + task.seconds + join_seconds,
-                  interval_seconds=min(POINT_SECONDS, (1 - HEAT_SHARE) * task.seconds / SHORT_INTERVALS))
+    stage = Stage(
+        device=device,
+        task=task,
+        latest_seconds=device.clock.now() + task.seconds + join_seconds,
+        interval_seconds=min(POINT_SECONDS, (1 - HEAT_SHARE) * task.seconds / SHORT_INTERVALS),
+    )
     products = _products(stage)
     if isinstance(products, Problem):
         yield products
@@ -55,8 +59,14 @@ def _products(stage: Stage) -> Products | Problem:
             return Products(stage, dtype)
         except UnsupportedDtypeError as why:
             reasons.append(str(why))
-    return Problem(device=stage.device.name, burn="soak", case="", verdict=Verdict.SKIPPED, code="unsupported",
-                   message="; ".join(reasons))
+    return Problem(
+        device=stage.device.name,
+        burn="soak",
+        case="",
+        verdict=Verdict.SKIPPED,
+        code="unsupported",
+        message="; ".join(reasons),
+    )
 
 
 def _together(stage: Stage, lanes: Sequence[tuple[str, Callable[[], None]]]) -> Iterator[Record]:
@@ -112,9 +122,12 @@ def _stuck(stage: Stage, cases: Sequence[str]) -> Iterator[Problem]:
     is_stopped = stage.task.stop()
     for case in cases:
         yield Problem(
-            device=stage.device.name, burn="soak", case=case,
+            device=stage.device.name,
+            burn="soak",
+            case=case,
             verdict=Verdict.INCONCLUSIVE if is_stopped else Verdict.ERROR,
             code="stopped" if is_stopped else "collective_timeout",
             message=f"{case} on {stage.device.name} had not ended {STOP_SECONDS if is_stopped else LATE_SECONDS:g} s "
-                    f"after it was {'stopped' if is_stopped else 'to end'}: most likely it waits for a rank that is "
-                    f"gone, or the device hangs")
+            f"after it was {'stopped' if is_stopped else 'to end'}: most likely it waits for a rank that is "
+            f"gone, or the device hangs",
+        )

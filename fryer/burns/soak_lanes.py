@@ -70,8 +70,13 @@ class Products:
         device, seed = stage.device, stage.task.seed
         shape = device.real_shape(dtype)
         self.case = case_of(f"gemm {dtype}")
-        self._pairs = [(device.operand(dtype, shape.m, shape.k, seed + 2 * pair),
-                        device.operand(dtype, shape.k, shape.n, seed + 2 * pair + 1)) for pair in range(NUM_PAIRS)]
+        self._pairs = [
+            (
+                device.operand(dtype, shape.m, shape.k, seed + 2 * pair),
+                device.operand(dtype, shape.k, shape.n, seed + 2 * pair + 1),
+            )
+            for pair in range(NUM_PAIRS)
+        ]
         self._outs = [device.product_buffer(dtype) for _ in range(2)]
         words = partial(torch.zeros, NUM_PAIRS, dtype=torch.int64, device=device.torch_device)
         self._first, self._slot, self._last_wrong, self._num_wrong = words(), words(), words(), words()
@@ -84,12 +89,19 @@ class Products:
         device = self._stage.device
         heat: list[Point] = []
         heat_end = device.clock.now() + HEAT_SHARE * self._stage.task.seconds
-        rates = measure([Lane(device, PRODUCTS, self._queue)], inf, self._stage.over.is_set,
-                        self._stage.interval_seconds)
+        rates = measure(
+            [Lane(device, PRODUCTS, self._queue)], inf, self._stage.over.is_set, self._stage.interval_seconds
+        )
         hot_since = inf
         for rate in rates:
-            point = Point(device=device.name, burn="soak", case=self.case, metric=FLOPS, at_seconds=rate.at_seconds,
-                          value=rate.value)
+            point = Point(
+                device=device.name,
+                burn="soak",
+                case=self.case,
+                metric=FLOPS,
+                at_seconds=rate.at_seconds,
+                value=rate.value,
+            )
             if not self._stage.warm.is_set():
                 heat.append(point)
                 if rate.at_seconds >= heat_end or (len(heat) >= SHORT_COUNT and steady(heat).from_seconds is not None):
@@ -102,8 +114,15 @@ class Products:
                 self._stage.records.put(point)
             self._look()
         self._look()
-        self._stage.records.put(Counted(device=device.name, burn="soak", case=self.case, what="products",
-                                        count=self._num_queued * device.products_per_call(self._dtype)))
+        self._stage.records.put(
+            Counted(
+                device=device.name,
+                burn="soak",
+                case=self.case,
+                what="products",
+                count=self._num_queued * device.products_per_call(self._dtype),
+            )
+        )
 
     def _multiply(self, pair: int, slot: torch.Tensor) -> None:
         """Queue a product and its digest."""
@@ -134,11 +153,24 @@ class Products:
     def _report(self, pair: int, num_wrong: int) -> None:
         first, read = int(self._first[pair]), int(self._last_wrong[pair])
         self._multiply(pair, self._slot[pair])
-        self._stage.records.put(Mismatch(
-            device=self._stage.device.name, burn="soak", case=self.case, seed=self._stage.task.seed + 2 * pair,
-            round=0, pair=pair, at_seconds=self._stage.device.clock.now(), index=None, num_wrong=num_wrong,
-            expected=show_digest(first), read=show_digest(read), is_nan=False,
-            reproduced=int(self._slot[pair]) != first, how="twin"))
+        self._stage.records.put(
+            Mismatch(
+                device=self._stage.device.name,
+                burn="soak",
+                case=self.case,
+                seed=self._stage.task.seed + 2 * pair,
+                round=0,
+                pair=pair,
+                at_seconds=self._stage.device.clock.now(),
+                index=None,
+                num_wrong=num_wrong,
+                expected=show_digest(first),
+                read=show_digest(read),
+                is_nan=False,
+                reproduced=int(self._slot[pair]) != first,
+                how="twin",
+            )
+        )
 
 
 class Copies:
@@ -158,8 +190,16 @@ class Copies:
         stage.hot.wait()
         rates = measure([Lane(device, COPIES, self._queue)], inf, stage.over.is_set, stage.interval_seconds)
         for rate in rates:
-            stage.records.put(Point(device=device.name, burn="soak", case=case_of("h2d"), metric=BYTES,
-                                    at_seconds=rate.at_seconds, value=rate.value))
+            stage.records.put(
+                Point(
+                    device=device.name,
+                    burn="soak",
+                    case=case_of("h2d"),
+                    metric=BYTES,
+                    at_seconds=rate.at_seconds,
+                    value=rate.value,
+                )
+            )
         with device.lane(COPIES):
             for record in verified(device, "soak", case_of("h2d"), self._destination, stage.task, again=self._queue):
                 stage.records.put(record)
@@ -181,8 +221,10 @@ class Sums:
         self._stage = stage
         device = stage.device
         num_bytes = HOST_SUM_BYTES if device.host_is_device else SUM_BYTES // device.scale
-        self._buffers = [torch.zeros(max(1, num_bytes // 4), dtype=torch.float32, device=device.torch_device)
-                         for _ in range(MOST_SUMS)]
+        self._buffers = [
+            torch.zeros(max(1, num_bytes // 4), dtype=torch.float32, device=device.torch_device)
+            for _ in range(MOST_SUMS)
+        ]
         self.case = case_of("all_reduce")
         self._num_verified_bytes = 0
         self._bytes, self._busy_seconds, self._since = 0, 0.0, device.clock.now()
@@ -191,16 +233,29 @@ class Sums:
         """Join, keep step with the others until it is over for one of them, and report; ends all lanes."""
         stage, task = self._stage, self._stage.task
         try:
-            with (joined(stage.device, rendezvous=task.rendezvous, rank=task.rank, num_ranks=task.num_ranks) as group,
-                  stage.device.lane(SUMS)):
+            with (
+                joined(stage.device, rendezvous=task.rendezvous, rank=task.rank, num_ranks=task.num_ranks) as group,
+                stage.device.lane(SUMS),
+            ):
                 group.sum_all(self._buffers[:1], stage.device.mark, at="the first sum of the soak")  # connects them
                 self._keep_step(group, end_seconds=min(stage.device.clock.now() + task.seconds, stage.latest_seconds))
         except RankMissingError as why:
-            stage.records.put(Problem(device=stage.device.name, burn="soak", case=self.case, verdict=Verdict.ERROR,
-                                      code="collective_timeout", message=str(why)))
+            stage.records.put(
+                Problem(
+                    device=stage.device.name,
+                    burn="soak",
+                    case=self.case,
+                    verdict=Verdict.ERROR,
+                    code="collective_timeout",
+                    message=str(why),
+                )
+            )
         finally:
-            stage.records.put(Counted(device=stage.device.name, burn="soak", case=self.case, what="bytes",
-                                      count=self._num_verified_bytes))
+            stage.records.put(
+                Counted(
+                    device=stage.device.name, burn="soak", case=self.case, what="bytes", count=self._num_verified_bytes
+                )
+            )
             stage.over.set()
             stage.hot.set()  # so that the copies don't wait for it
 
@@ -232,10 +287,24 @@ class Sums:
             wrong = wrong_sums(buffer, group.num_ranks)
             if wrong:
                 index, expected, read, num_wrong = wrong
-                self._stage.records.put(Mismatch(
-                    device=device.name, burn="soak", case=self.case, seed=self._stage.task.seed, round=0, pair=number,
-                    at_seconds=done, index=index, num_wrong=num_wrong, expected=f"{expected:g}", read=f"{read:g}",
-                    is_nan=isnan(read), reproduced=False, how="pattern"))
+                self._stage.records.put(
+                    Mismatch(
+                        device=device.name,
+                        burn="soak",
+                        case=self.case,
+                        seed=self._stage.task.seed,
+                        round=0,
+                        pair=number,
+                        at_seconds=done,
+                        index=index,
+                        num_wrong=num_wrong,
+                        expected=f"{expected:g}",
+                        read=f"{read:g}",
+                        is_nan=isnan(read),
+                        reproduced=False,
+                        how="pattern",
+                    )
+                )
             self._num_verified_bytes += buffer.nbytes * device.scale
         return done - begin
 
@@ -247,8 +316,16 @@ class Sums:
         if now - self._since < self._stage.interval_seconds or not self._busy_seconds:
             return
         bus_bytes = self._bytes * 2 * (num_ranks - 1) / num_ranks
-        self._stage.records.put(Point(device=self._stage.device.name, burn="soak", case=self.case, metric=BYTES,
-                                      at_seconds=now, value=bus_bytes / self._busy_seconds))
+        self._stage.records.put(
+            Point(
+                device=self._stage.device.name,
+                burn="soak",
+                case=self.case,
+                metric=BYTES,
+                at_seconds=now,
+                value=bus_bytes / self._busy_seconds,
+            )
+        )
         self._bytes, self._busy_seconds, self._since = 0, 0.0, now
 
 

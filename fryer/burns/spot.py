@@ -6,13 +6,27 @@ import torch
 
 SAMPLES = 1024
 
-_RESULT_ROUNDING = {"bf16": 2.0**-8, "fp16": 2.0**-11, "fp32": 2.0**-24, "tf32": 2.0**-24, "fp64": 2.0**-53,
-                    "fp8": 2.0**-8, "int8": 0.0}
+_RESULT_ROUNDING = {
+    "bf16": 2.0**-8,
+    "fp16": 2.0**-11,
+    "fp32": 2.0**-24,
+    "tf32": 2.0**-24,
+    "fp64": 2.0**-53,
+    "fp8": 2.0**-8,
+    "int8": 0.0,
+}
 """Unit roundoff of the format in which C is kept."""
 _INPUT_ROUNDING = {"tf32": 2.0**-10}
 """Operands rounded (or truncated) to the tensor cores' format on the way in: 10 bits of mantissa."""
-_ACCUMULATION = {"bf16": 2.0**-22, "fp16": 2.0**-22, "fp32": 2.0**-24, "tf32": 2.0**-22, "fp64": 2.0**-53,
-                 "fp8": 2.0**-13, "int8": 0.0}
+_ACCUMULATION = {
+    "bf16": 2.0**-22,
+    "fp16": 2.0**-22,
+    "fp32": 2.0**-24,
+    "tf32": 2.0**-22,
+    "fp64": 2.0**-53,
+    "fp8": 2.0**-13,
+    "int8": 0.0,
+}
 """Rounding of one addition. Tensor cores align the addends and truncate, so a few bits are lost against fp32; Hopper
 keeps about 14 bits in fp8 (DeepSeek-V3 Technical Report, section 3.3.2)."""
 
@@ -50,8 +64,13 @@ def spot_check(dtype: str, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, se
         return None
     excess = torch.where(outside, torch.nan_to_num((read - exact).abs() - bound, nan=torch.inf), -1.0)
     worst = int(excess.argmax())
-    return Spot(index=int(rows[worst]) * c.shape[1] + int(columns[worst]), num_wrong=num_wrong,
-                expected=float(exact[worst]), read=float(read[worst]), bound=float(bound[worst]))
+    return Spot(
+        index=int(rows[worst]) * c.shape[1] + int(columns[worst]),
+        num_wrong=num_wrong,
+        expected=float(exact[worst]),
+        read=float(read[worst]),
+        bound=float(bound[worst]),
+    )
 
 
 def _gather(matrix: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

@@ -31,16 +31,23 @@ def timed(device: Device, burn: str, case: str, lanes: Sequence[Lane], seconds: 
     is_measured = False
     for rate in measure(lanes, seconds, task.stop):
         is_measured = True
-        yield Point(device=device.name, burn=burn, case=case, metric=BYTES, at_seconds=rate.at_seconds,
-                    value=rate.value)
+        yield Point(
+            device=device.name, burn=burn, case=case, metric=BYTES, at_seconds=rate.at_seconds, value=rate.value
+        )
     if not is_measured:
         yield stopped(device, burn, case)
 
 
 def stopped(device: Device, burn: str, case: str) -> Problem:
     """The run ended before this case was measured."""
-    return Problem(device=device.name, burn=burn, case=case, verdict=Verdict.INCONCLUSIVE, code="stopped",
-                   message=f"{burn} {case} on {device.name} was not measured: the run ended before it")
+    return Problem(
+        device=device.name,
+        burn=burn,
+        case=case,
+        verdict=Verdict.INCONCLUSIVE,
+        code="stopped",
+        message=f"{burn} {case} on {device.name} was not measured: the run ended before it",
+    )
 
 
 def skipped(device: Device, burn: str, code: str, message: str) -> Problem:
@@ -48,8 +55,16 @@ def skipped(device: Device, burn: str, code: str, message: str) -> Problem:
     return Problem(device=device.name, burn=burn, case="", verdict=Verdict.SKIPPED, code=code, message=message)
 
 
-def verified(device: Device, burn: str, case: str, arrived: torch.Tensor, task: Task, *,
-             again: Callable[[], object], expect: Expect | None = None) -> Iterator[Record]:
+def verified(
+    device: Device,
+    burn: str,
+    case: str,
+    arrived: torch.Tensor,
+    task: Task,
+    *,
+    again: Callable[[], object],
+    expect: Expect | None = None,
+) -> Iterator[Record]:
     """Compare a flat buffer with what `fill` makes of the task's seed; yields how many bytes were compared.
 
     `again` queues on `device` what filled the buffer, to see whether it comes out wrong once more. `expect` makes other
@@ -62,9 +77,21 @@ def verified(device: Device, burn: str, case: str, arrived: torch.Tensor, task: 
         again()
         device.wait(device.mark())
         yield Mismatch(
-            device=device.name, burn=burn, case=case, seed=task.seed, round=0, pair=0, at_seconds=device.clock.now(),
-            index=index, num_wrong=num_wrong, expected=show_digest(expected), read=show_digest(read), is_nan=False,
-            reproduced=_wrong(arrived, expect) is not None, how="pattern")
+            device=device.name,
+            burn=burn,
+            case=case,
+            seed=task.seed,
+            round=0,
+            pair=0,
+            at_seconds=device.clock.now(),
+            index=index,
+            num_wrong=num_wrong,
+            expected=show_digest(expected),
+            read=show_digest(read),
+            is_nan=False,
+            reproduced=_wrong(arrived, expect) is not None,
+            how="pattern",
+        )
     yield Counted(device=device.name, burn=burn, case=case, what="bytes", count=arrived.nbytes * device.scale)
 
 

@@ -27,16 +27,25 @@ _Table = tuple[tuple[str, ...], list[tuple[str, ...]], frozenset[int]]
 @app.command()
 def history(
     node: Annotated[str | None, typer.Option(help="Figures of this node.")] = None,
-    gpu: Annotated[str | None, typer.Option(metavar="UUID", help="Figures of this device: its UUID or the start of "
-                                            "it, also of a CPU's.")] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(metavar="UUID", help="Figures of this device: its UUID or the start of it, also of a CPU's."),
+    ] = None,
     burn: Annotated[str | None, typer.Option(help="Figures of this burn only.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest runs to show.")] = 20,
-    state: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Where results are kept. Default: $FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
-        "~/.local/state/fryer for a user.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where results are kept. Default: $FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
+            "~/.local/state/fryer for a user.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line.")] = False,
-    import_file: Annotated[Path | None, typer.Option(
-        "--import", metavar="FILE", help="Take in a result that a run could not keep, and wrote to FILE.")] = None,
+    import_file: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="FILE", help="Take in a result that a run could not keep, and wrote to FILE."),
+    ] = None,
 ) -> None:
     """Show how the figures of a part moved from run to run; without a selection, list the runs.
 
@@ -96,8 +105,9 @@ def _show_runs(store: Store, limit: int, *, as_json: bool) -> None:
         print(f"no results are kept in {store.path} yet: `fryer run` makes the first", file=sys.stderr)
 
 
-def _show_figures(store: Store, node: str | None, gpu: str | None, burn: str | None, limit: int, *,
-                  as_json: bool) -> None:
+def _show_figures(
+    store: Store, node: str | None, gpu: str | None, burn: str | None, limit: int, *, as_json: bool
+) -> None:
     from fryer.drift import drifts, newest_runs
 
     figures = store.history(node=node, uuid=gpu, burn=burn)
@@ -120,8 +130,10 @@ def _refuse(subject: str | None, burn: str | None) -> None:
 
     if burn is not None and burn not in BURNS:
         raise UsageError(f"--burn: unknown burn {burn!r}{nearest(burn, BURNS)}")
-    raise UsageError(f"no figure {f'of burn {burn} ' if burn else ''}{f'of {subject} ' if subject else ''}is kept; "
-                     f"`fryer history` lists the runs, `fryer run` makes one")
+    raise UsageError(
+        f"no figure {f'of burn {burn} ' if burn else ''}{f'of {subject} ' if subject else ''}is kept; "
+        f"`fryer history` lists the runs, `fryer run` makes one"
+    )
 
 
 def _object(value: object) -> dict[str, object]:
@@ -136,17 +148,37 @@ def _print_document(kind: str, content: object) -> None:
 def _drift_table(drifting: Sequence[Drift]) -> _Table:
     from fryer.outputs.wording import short_id, show_rate
 
-    header = ("date (UTC)", "node", "device", "uuid", "burn", "case", "value", "vs previous", "vs first", "verdict",
-              "run")
+    header = (
+        "date (UTC)",
+        "node",
+        "device",
+        "uuid",
+        "burn",
+        "case",
+        "value",
+        "vs previous",
+        "vs first",
+        "verdict",
+        "run",
+    )
     rows: list[tuple[str, ...]] = []
     for drift in drifting:
         figure = drift.figure
-        rows.append((
-            _date(figure.started_at), figure.node,
-            figure.device + (" (simulated)" if figure.kind == "simulated" else ""), figure.uuid[:12], figure.burn,
-            figure.case, show_rate(figure.value, figure.metric, figure.case),
-            _percent(drift.change_from_previous_ratio), _percent(drift.change_from_first_ratio), str(figure.verdict),
-            short_id(figure.run_id)))
+        rows.append(
+            (
+                _date(figure.started_at),
+                figure.node,
+                figure.device + (" (simulated)" if figure.kind == "simulated" else ""),
+                figure.uuid[:12],
+                figure.burn,
+                figure.case,
+                show_rate(figure.value, figure.metric, figure.case),
+                _percent(drift.change_from_previous_ratio),
+                _percent(drift.change_from_first_ratio),
+                str(figure.verdict),
+                short_id(figure.run_id),
+            )
+        )
     return header, rows, frozenset({6, 7, 8})
 
 
@@ -158,8 +190,17 @@ def _runs_table(runs: Sequence[RunSummary]) -> _Table:
 
     header = ("date (UTC)", "nodes", "devices", "took", "verdict", "run", "command")
     rows: list[tuple[str, ...]] = [
-        (_date(run.started_at), str(NodeSet.fromlist(run.nodes)) or "-", str(run.num_devices),
-         show_duration(run.seconds), str(run.verdict), short_id(run.run_id), run.command) for run in runs]
+        (
+            _date(run.started_at),
+            str(NodeSet.fromlist(run.nodes)) or "-",
+            str(run.num_devices),
+            show_duration(run.seconds),
+            str(run.verdict),
+            short_id(run.run_id),
+            run.command,
+        )
+        for run in runs
+    ]
     return header, rows, frozenset({2, 3})
 
 

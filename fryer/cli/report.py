@@ -18,12 +18,19 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Id of a run or the start of it, as `fryer history` lists "
-                                       "them; or last.")],
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Id of a run or the start of it, as `fryer history` lists them; or last."),
+    ],
     html: Annotated[Path, typer.Option("--html", metavar="FILE", help="Where to write the page.")],
-    state: Annotated[Path | None, typer.Option(
-        metavar="DIR", help="Where results are kept. Default: $FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
-        "~/.local/state/fryer for a user.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where results are kept. Default: $FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
+            "~/.local/state/fryer for a user.",
+        ),
+    ] = None,
 ) -> None:
     """Write a kept run as one page: the verdict, its reasons, and every series that was measured.
 

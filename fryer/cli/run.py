@@ -24,24 +24,46 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     nodes: Annotated[str, typer.Option(metavar="SET", help="Which nodes: localhost, or a node set of a scenario.")],
-    duration: Annotated[str, typer.Option(metavar="TIME", help="How long to measure, all burns together: 90s, 10m, "
-                                          "2h.")] = "60s",
-    dtypes: Annotated[str, typer.Option(metavar="LIST", help="Number formats of the products: bf16, fp16, fp32, tf32, "
-                                        "fp8, fp64, int8. Default: what LLMs are trained in here.")] = "",
-    burns: Annotated[str, typer.Option(metavar="LIST", help="Only these burns: gemm, memory, hbm, pcie, p2p, soak. "
-                                       "Default: all.")] = "",
+    duration: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to measure, all burns together: 90s, 10m, 2h.")
+    ] = "60s",
+    dtypes: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Number formats of the products: bf16, fp16, fp32, tf32, "
+            "fp8, fp64, int8. Default: what LLMs are trained in here.",
+        ),
+    ] = "",
+    burns: Annotated[
+        str, typer.Option(metavar="LIST", help="Only these burns: gemm, memory, hbm, pcie, p2p, soak. Default: all.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line; the last is the verdict.")] = False,
-    report: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Also write a page with every series and "
-                                                "the evidence.")] = None,
-    simulate: Annotated[str | None, typer.Option(metavar="FILE", help="A scenario in place of the hardware: a file, or "
-                                                 "the name of a ready one (fryer scenarios).")] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Also write a page with every series and the evidence.")
+    ] = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A scenario in place of the hardware: a file, or the name of a ready one (fryer scenarios).",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random operands; equal seeds give equal products.")] = 1,
-    memory: Annotated[float | None, typer.Option(metavar="RATIO", help="Share of the free memory to use. Default: 0.9 "
-                                                 "on a GPU, 0.02 on a CPU.")] = None,
+    memory: Annotated[
+        float | None,
+        typer.Option(metavar="RATIO", help="Share of the free memory to use. Default: 0.9 on a GPU, 0.02 on a CPU."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A warning exits 1 too.")] = False,
-    state: Annotated[Path | None, typer.Option(metavar="DIR", help="Where results are kept. Default: "
-                                               "$FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
-                                               "~/.local/state/fryer for a user.")] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where results are kept. Default: "
+            "$FRYER_STATE_DIRECTORY; else /var/lib/fryer for root, "
+            "~/.local/state/fryer for a user.",
+        ),
+    ] = None,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Keep the result in the history.")] = True,
 ) -> None:
     """Qualify nodes: load every device, verify every result, and say with evidence which one is not fit.
@@ -63,8 +85,15 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     from watchdog.vocabulary.verdicts import exit_code
 
     scenario = load(simulate) if simulate else None
-    plan = make_plan(nodes=parse_nodes(nodes, scenario), seconds=parse_duration(duration), dtypes=_words(dtypes),
-                     burns=_words(burns), seed=seed, memory_ratio=memory, scenario=simulate)
+    plan = make_plan(
+        nodes=parse_nodes(nodes, scenario),
+        seconds=parse_duration(duration),
+        dtypes=_words(dtypes),
+        burns=_words(burns),
+        seed=seed,
+        memory_ratio=memory,
+        scenario=simulate,
+    )
     if report is not None:
         check_path(report)
     store = _open_store(state) if keep else None
@@ -97,8 +126,12 @@ def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> RunResult:
     from fryer.runner import Stopper
     from fryer.runner import run as carry_out
 
-    info = RunInfo(run_id=str(uuid4()), started_at=datetime.now(UTC).isoformat(timespec="seconds"), plan=plan,
-                   command=shlex.join(["fryer", *sys.argv[1:]]))
+    info = RunInfo(
+        run_id=str(uuid4()),
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        plan=plan,
+        command=shlex.join(["fryer", *sys.argv[1:]]),
+    )
     output = _output(as_json=as_json)
     try:
         result = carry_out(info, output, _past(store, is_simulated=plan.scenario is not None), Stopper())
@@ -137,8 +170,10 @@ def _past(store: Store | None, *, is_simulated: bool) -> Past:
     def ask(hardware: Hardware) -> tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]:
         uuids = {info.uuid for info in hardware.infos}
         parts = {info.part for info in hardware.infos}
-        return (archive.own_past(store, uuids, is_simulated=is_simulated),
-                archive.fleet_past(store, parts, uuids, is_simulated=is_simulated))
+        return (
+            archive.own_past(store, uuids, is_simulated=is_simulated),
+            archive.fleet_past(store, parts, uuids, is_simulated=is_simulated),
+        )
 
     return ask
 
@@ -154,7 +189,10 @@ def _save(store: Store, result: RunResult) -> bool:
         archive.save(store, result)
     except StoreError as error:
         path = archive.spool(result, Path(tempfile.gettempdir()))
-        print(f"fryer: {error}\nfryer: the result is kept in {path}; take it in later with: "
-              f"fryer history --import {path}", file=sys.stderr)
+        print(
+            f"fryer: {error}\nfryer: the result is kept in {path}; take it in later with: "
+            f"fryer history --import {path}",
+            file=sys.stderr,
+        )
         return False
     return True

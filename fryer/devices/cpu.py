@@ -114,8 +114,10 @@ class CpuDevice:
         reference = self._best_rate("fp32", enough=float("inf"))
         rate = self._best_rate(dtype, enough=_NATIVE_RATIO * reference)
         if rate < _NATIVE_RATIO * reference:
-            return (f"{dtype} products are emulated on this processor: {rate / 1e9:.1f} GFLOP/s "
-                    f"against {reference / 1e9:.0f} in fp32")
+            return (
+                f"{dtype} products are emulated on this processor: {rate / 1e9:.1f} GFLOP/s "
+                f"against {reference / 1e9:.0f} in fp32"
+            )
         return ""
 
     def _best_rate(self, dtype: str, enough: float) -> float:

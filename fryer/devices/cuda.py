@@ -86,8 +86,10 @@ class CudaDevice:
     def multiply(self, dtype: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
         """Queue C = A·B; raises `UnsupportedDtypeError` where the GPU lacks the format."""
         if self._capability() < _NEEDS[dtype]:
-            raise UnsupportedDtypeError(f"{dtype} needs compute capability {'.'.join(map(str, _NEEDS[dtype]))}, "
-                                        f"this GPU has {'.'.join(map(str, self._capability()))}")
+            raise UnsupportedDtypeError(
+                f"{dtype} needs compute capability {'.'.join(map(str, _NEEDS[dtype]))}, "
+                f"this GPU has {'.'.join(map(str, self._capability()))}"
+            )
         torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
         product(dtype)(a, b, out)
 

@@ -39,29 +39,31 @@ from fryer.judges.limits import Limits
 Judge = Callable[[NodeEvidence, Limits], Sequence[Conclusion]]
 """Reads all the evidence of a node, returns what it concludes of one failure mode."""
 
-JUDGES: Mapping[str, Judge] = MappingProxyType({
-    "lost": lost.judge,
-    "reader": reader.judge,
-    "recovery": recovery.judge,
-    "xid": xid.judge,
-    "ecc": ecc.judge,
-    "remap": remap.judge,
-    "results": results.judge,
-    "digests": digests.judge,
-    "ceiling": ceiling.judge,
-    "floor": floor.judge,
-    "node": node.judge,
-    "history": history.judge,
-    "fleet": fleet.judge,
-    "unsteady": unsteady.judge,
-    "throttle": throttle.judge,
-    "heat": heat.judge,
-    "link": link.judge,
-    "narrow": narrow.judge,
-    "pairs": pairs.judge,
-    "problems": problems.judge,
-    "coverage": coverage.judge,
-    "interruption": interruption.judge,
-    "busy": busy.judge,
-})
+JUDGES: Mapping[str, Judge] = MappingProxyType(
+    {
+        "lost": lost.judge,
+        "reader": reader.judge,
+        "recovery": recovery.judge,
+        "xid": xid.judge,
+        "ecc": ecc.judge,
+        "remap": remap.judge,
+        "results": results.judge,
+        "digests": digests.judge,
+        "ceiling": ceiling.judge,
+        "floor": floor.judge,
+        "node": node.judge,
+        "history": history.judge,
+        "fleet": fleet.judge,
+        "unsteady": unsteady.judge,
+        "throttle": throttle.judge,
+        "heat": heat.judge,
+        "link": link.judge,
+        "narrow": narrow.judge,
+        "pairs": pairs.judge,
+        "problems": problems.judge,
+        "coverage": coverage.judge,
+        "interruption": interruption.judge,
+        "busy": busy.judge,
+    }
+)
 """Every judge by name, in the order in which reasons of equal gravity are shown: what is broken before what is slow."""

@@ -24,14 +24,22 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     for device in evidence.devices:
         if device.kind != "cpu":
             continue
-        during = [host for m in evidence.measurements if m.device == device.name
-                  if (host := _busy(evidence, m, limits))]
+        during = [
+            host for m in evidence.measurements if m.device == device.name if (host := _busy(evidence, m, limits))
+        ]
         if during:
             worst = max(during, key=lambda host: host["others_ratio"] or 0.0)
-            conclusions.append(conclude(
-                evidence, device.name, "busy_host", Verdict.WARN,
-                f"{_show(worst)} while {device.name} was measured: its figures are lower bounds",
-                figures={**worst, "num_measurements": len(during)}, remedy=_REMEDY))
+            conclusions.append(
+                conclude(
+                    evidence,
+                    device.name,
+                    "busy_host",
+                    Verdict.WARN,
+                    f"{_show(worst)} while {device.name} was measured: its figures are lower bounds",
+                    figures={**worst, "num_measurements": len(during)},
+                    remedy=_REMEDY,
+                )
+            )
     return conclusions
 
 
@@ -39,12 +47,20 @@ def excuse(evidence: NodeEvidence, conclusions: Sequence[Conclusion], limits: Li
     """The conclusions, with those that a busy machine explains turned into INCONCLUSIVE ``busy_host``."""
     devices = devices_by_name(evidence)
     measurements = {(m.device, m.burn, m.case): m for m in evidence.measurements}
-    return [_excused(evidence, c, found, limits)
-            if c.reason.code in EXCUSED and c.reason.verdict is not Verdict.PASS and c.device in devices
-            and devices[c.device].kind == "cpu"
-            and (found := measurements.get((c.device, str(c.reason.evidence.get("burn")),
-                                            str(c.reason.evidence.get("case")))))
-            else c for c in conclusions]
+    return [
+        _excused(evidence, c, found, limits)
+        if c.reason.code in EXCUSED
+        and c.reason.verdict is not Verdict.PASS
+        and c.device in devices
+        and devices[c.device].kind == "cpu"
+        and (
+            found := measurements.get(
+                (c.device, str(c.reason.evidence.get("burn")), str(c.reason.evidence.get("case")))
+            )
+        )
+        else c
+        for c in conclusions
+    ]
 
 
 def _excused(evidence: NodeEvidence, conclusion: Conclusion, found: Measurement, limits: Limits) -> Conclusion:
@@ -52,9 +68,17 @@ def _excused(evidence: NodeEvidence, conclusion: Conclusion, found: Measurement,
     if host is None:
         return conclusion
     reason = conclusion.reason
-    return replace(conclusion, reason=replace(
-        reason, code="busy_host", verdict=Verdict.INCONCLUSIVE, message=f"{reason.message}; but {_show(host)}",
-        evidence={**reason.evidence, **host, "instead_of": reason.code}, remedy=_REMEDY))
+    return replace(
+        conclusion,
+        reason=replace(
+            reason,
+            code="busy_host",
+            verdict=Verdict.INCONCLUSIVE,
+            message=f"{reason.message}; but {_show(host)}",
+            evidence={**reason.evidence, **host, "instead_of": reason.code},
+            remedy=_REMEDY,
+        ),
+    )
 
 
 def _busy(evidence: NodeEvidence, found: Measurement, limits: Limits) -> dict[str, float | None] | None:
@@ -64,8 +88,11 @@ def _busy(evidence: NodeEvidence, found: Measurement, limits: Limits) -> dict[st
     host = {field: _median(readings, field) for field in ("others_ratio", "steal_ratio", "pressure_some_ratio")}
     others, steal, pressure = host.values()
     is_blind = others is None and steal is None
-    is_busy = ((others or 0.0) > limits.busy_others_ratio or (steal or 0.0) > limits.busy_steal_ratio
-               or (is_blind and (pressure or 0.0) > limits.busy_pressure_ratio))
+    is_busy = (
+        (others or 0.0) > limits.busy_others_ratio
+        or (steal or 0.0) > limits.busy_steal_ratio
+        or (is_blind and (pressure or 0.0) > limits.busy_pressure_ratio)
+    )
     return host if is_busy else None
 
 
@@ -75,7 +102,9 @@ def _median(readings: Sequence[HostReading], field: str) -> float | None:
 
 
 def _show(host: dict[str, float | None]) -> str:
-    words = {"others_ratio": "other processes took {:.0%} of the processors",
-             "steal_ratio": "the hypervisor gave {:.0%} of them to other machines",
-             "pressure_some_ratio": "some task waited for a processor {:.0%} of the time"}
+    words = {
+        "others_ratio": "other processes took {:.0%} of the processors",
+        "steal_ratio": "the hypervisor gave {:.0%} of them to other machines",
+        "pressure_some_ratio": "some task waited for a processor {:.0%} of the time",
+    }
     return ", ".join(text.format(value) for field, text in words.items() if (value := host[field]) is not None)

@@ -11,15 +11,30 @@ from watchdog.vocabulary.verdicts import Verdict
 
 def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     """``impossible`` for each figure above its ceiling."""
-    return [_impossible(evidence, found, top) for found in evidence.measurements
-            if (top := ceiling(found, evidence)) and found.value > top.value * TOLERANCE_RATIO]
+    return [
+        _impossible(evidence, found, top)
+        for found in evidence.measurements
+        if (top := ceiling(found, evidence)) and found.value > top.value * TOLERANCE_RATIO
+    ]
 
 
 def _impossible(evidence: NodeEvidence, found: Measurement, top: Ceiling) -> Conclusion:
     return conclude(
-        evidence, found.device, "impossible", Verdict.ERROR,
+        evidence,
+        found.device,
+        "impossible",
+        Verdict.ERROR,
         f"{what(found)} measured {show_rate(found.value, found.metric)}, above the physical ceiling of "
         f"{show_rate(top.value, found.metric)} ({top.why}): the measurement is wrong, not the device",
-        figures={"burn": found.burn, "case": found.case, "metric": found.metric, "value": found.value,
-                 "ceiling": top.value, "tolerance_ratio": TOLERANCE_RATIO, "why": top.why},
-        remedy="report this as a fault of the tool, with the result file; do not rely on this figure", burn=found.burn)
+        figures={
+            "burn": found.burn,
+            "case": found.case,
+            "metric": found.metric,
+            "value": found.value,
+            "ceiling": top.value,
+            "tolerance_ratio": TOLERANCE_RATIO,
+            "why": top.why,
+        },
+        remedy="report this as a fault of the tool, with the result file; do not rely on this figure",
+        burn=found.burn,
+    )

@@ -26,12 +26,29 @@ class Conclusion:
     reason: Reason
 
 
-def conclude(evidence: NodeEvidence, device: str, code: str, verdict: Verdict, message: str, *,
-             figures: Mapping[str, object], remedy: str = "", burn: str = "") -> Conclusion:
+def conclude(
+    evidence: NodeEvidence,
+    device: str,
+    code: str,
+    verdict: Verdict,
+    message: str,
+    *,
+    figures: Mapping[str, object],
+    remedy: str = "",
+    burn: str = "",
+) -> Conclusion:
     """A conclusion with its figures, and the command that repeats `burn` (where that is known)."""
-    return Conclusion(device=device, reason=Reason(
-        code=code, verdict=verdict, message=message, evidence=figures, remedy=remedy,
-        repeat=evidence.repeat.get(burn, "")))
+    return Conclusion(
+        device=device,
+        reason=Reason(
+            code=code,
+            verdict=verdict,
+            message=message,
+            evidence=figures,
+            remedy=remedy,
+            repeat=evidence.repeat.get(burn, ""),
+        ),
+    )
 
 
 def show_rate(value: float, metric: str) -> str:
@@ -65,8 +82,11 @@ def alike(evidence: NodeEvidence, measurements: Iterable[Measurement]) -> list[l
 def burn_at(evidence: NodeEvidence, device: str, at_seconds: float) -> str:
     """The burn that the device ran at that time; the first of the run where none is known."""
     for found in evidence.measurements:
-        if found.device == device and found.series and (
-                found.series[0].at_seconds - 1 <= at_seconds <= found.series[-1].at_seconds + 1):
+        if (
+            found.device == device
+            and found.series
+            and (found.series[0].at_seconds - 1 <= at_seconds <= found.series[-1].at_seconds + 1)
+        ):
             return found.burn
     return next(iter(evidence.repeat), "")
 

@@ -13,16 +13,33 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     if evidence.interrupted:
         return []
     if not evidence.devices:
-        return [conclude(evidence, NODE, "nothing_measured", Verdict.ERROR,
-                         f"no device of {evidence.node} was found, so nothing was measured", figures={"num_devices": 0},
-                         remedy="see that the driver is loaded and that this user may use the GPUs")]
+        return [
+            conclude(
+                evidence,
+                NODE,
+                "nothing_measured",
+                Verdict.ERROR,
+                f"no device of {evidence.node} was found, so nothing was measured",
+                figures={"num_devices": 0},
+                remedy="see that the driver is loaded and that this user may use the GPUs",
+            )
+        ]
     measured = measured_devices(evidence)
     skipped = skipped_devices(evidence)
-    return [conclude(evidence, device.name, "nothing_measured", Verdict.ERROR,
-                     f"no burn measured anything on {device.name} ({device.part})",
-                     figures={"num_measurements": 0}, remedy="read the other reasons, clear the cause and repeat",
-                     burn=next(iter(evidence.repeat), ""))
-            for device in evidence.devices if device.name not in measured | skipped]
+    return [
+        conclude(
+            evidence,
+            device.name,
+            "nothing_measured",
+            Verdict.ERROR,
+            f"no burn measured anything on {device.name} ({device.part})",
+            figures={"num_measurements": 0},
+            remedy="read the other reasons, clear the cause and repeat",
+            burn=next(iter(evidence.repeat), ""),
+        )
+        for device in evidence.devices
+        if device.name not in measured | skipped
+    ]
 
 
 def measured_devices(evidence: NodeEvidence) -> set[str]:

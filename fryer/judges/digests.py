@@ -27,28 +27,54 @@ def _kind_of(device: DeviceInfo) -> str:
 
 def _outvoted(evidence: NodeEvidence, found: Sequence[Minority]) -> Conclusion:
     first = found[0]
-    who = (f"{first.num_agree} of {first.num_voters} devices found {first.majority}" if first.majority
-           else "it contradicts itself")
+    who = (
+        f"{first.num_agree} of {first.num_voters} devices found {first.majority}"
+        if first.majority
+        else "it contradicts itself"
+    )
     return conclude(
-        evidence, first.device, "digest_minority", Verdict.FAIL,
+        evidence,
+        first.device,
+        "digest_minority",
+        Verdict.FAIL,
         f"gemm {first.case} on {first.device}: {len(found)} products differ from the others' (seed {first.seed}, pair "
         f"{first.pair}: {first.digest}, but {who})",
         figures=_figures(found),
-        remedy="take the device out of service: it computes wrong values in silence", burn="gemm")
+        remedy="take the device out of service: it computes wrong values in silence",
+        burn="gemm",
+    )
 
 
 def _tie(evidence: NodeEvidence, found: Sequence[Minority]) -> Conclusion:
     first = found[0]
     return conclude(
-        evidence, first.device, "digest_tie", Verdict.INCONCLUSIVE,
+        evidence,
+        first.device,
+        "digest_tie",
+        Verdict.INCONCLUSIVE,
         f"gemm {first.case}: the {first.num_voters} devices disagree on {len(found)} products and no majority says who "
         f"is wrong (seed {first.seed}, pair {first.pair})",
         figures=_figures(found),
         remedy="repeat on a node with three or more devices of the part, or compare with a node that is known good",
-        burn="gemm")
+        burn="gemm",
+    )
 
 
 def _figures(found: Sequence[Minority]) -> dict[str, object]:
-    return {"burn": "gemm", "case": found[0].case, "count": len(found), "first": [
-        {"round": m.round, "pair": m.pair, "seed": m.seed, "digest": m.digest, "majority": m.majority,
-         "num_agree": m.num_agree, "num_voters": m.num_voters} for m in found[:_SHOWN]]}
+    return {
+        "burn": "gemm",
+        "case": found[0].case,
+        "count": len(found),
+        "first": [
+            {
+                "round": m.round,
+                "pair": m.pair,
+                "seed": m.seed,
+                "digest": m.digest,
+                "majority": m.majority,
+                "num_agree": m.num_agree,
+                "num_voters": m.num_voters,
+            }
+            for m in found[:_SHOWN]
+        ],
+    }

@@ -10,9 +10,12 @@ from watchdog.vocabulary.verdicts import Verdict
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     """``ecc_uncorrected``: FAIL for any new one, WARN for those from before; ``ecc_corrected``: WARN above a rate."""
-    return [conclusion for device in evidence.devices
-            for conclusion in (_uncorrected(evidence, device.name), _corrected(evidence, device.name, limits))
-            if conclusion]
+    return [
+        conclusion
+        for device in evidence.devices
+        for conclusion in (_uncorrected(evidence, device.name), _corrected(evidence, device.name, limits))
+        if conclusion
+    ]
 
 
 def _uncorrected(evidence: NodeEvidence, device: str) -> Conclusion | None:
@@ -24,11 +27,15 @@ def _uncorrected(evidence: NodeEvidence, device: str) -> Conclusion | None:
     verdict = Verdict.FAIL if new else Verdict.WARN
     when = f"{new:.0f} during the run" if new else "none of them during the run"
     return conclude(
-        evidence, device, "ecc_uncorrected", verdict,
+        evidence,
+        device,
+        "ecc_uncorrected",
+        verdict,
         f"{device} counts {total} uncorrectable memory errors since the driver was loaded, {when}",
         figures={"new": new, "total": total},
         remedy="reset the GPU so that rows are remapped, and run the memory burn again; if it returns, replace it",
-        burn="memory")
+        burn="memory",
+    )
 
 
 def _corrected(evidence: NodeEvidence, device: str, limits: Limits) -> Conclusion | None:
@@ -41,8 +48,13 @@ def _corrected(evidence: NodeEvidence, device: str, limits: Limits) -> Conclusio
     if per_hour <= limits.ecc_corrected_per_hour:
         return None
     return conclude(
-        evidence, device, "ecc_corrected", Verdict.WARN,
+        evidence,
+        device,
+        "ecc_corrected",
+        Verdict.WARN,
         f"{device} corrected {new:.0f} memory errors during the run, {per_hour:.0f} an hour, limit "
         f"{limits.ecc_corrected_per_hour:.0f}",
         figures={"new": new, "per_hour": per_hour, "warn_per_hour": limits.ecc_corrected_per_hour},
-        remedy="watch it: a stream of corrected errors precedes row remapping", burn="memory")
+        remedy="watch it: a stream of corrected errors precedes row remapping",
+        burn="memory",
+    )

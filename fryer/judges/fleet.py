@@ -35,8 +35,9 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     return conclusions
 
 
-def _compare(evidence: NodeEvidence, found: Measurement, device: DeviceInfo, values: Sequence[float],
-             limits: Limits) -> list[Conclusion]:
+def _compare(
+    evidence: NodeEvidence, found: Measurement, device: DeviceInfo, values: Sequence[float], limits: Limits
+) -> list[Conclusion]:
     middle = median(values)
     if middle <= 0:
         return []
@@ -46,10 +47,16 @@ def _compare(evidence: NodeEvidence, found: Measurement, device: DeviceInfo, val
     verdict: Verdict | None = bounds.grade(shortfall)
     if verdict is None:
         return []
-    return [conclude(
-        evidence, found.device, "below_fleet", verdict,
-        f"{what(found)} reached {show_rate(found.value, found.metric)}, {shortfall:.1%} below the median "
-        f"{show_rate(middle, found.metric)} of {len(values)} other {device.part}",
-        figures=comparison(found, middle, bounds, [f"{len(values)} devices"]) | observed(evidence, found),
-        remedy="compare the node with a healthy one: power limit, clocks, cooling, driver; then field diagnostics",
-        burn=found.burn)]
+    return [
+        conclude(
+            evidence,
+            found.device,
+            "below_fleet",
+            verdict,
+            f"{what(found)} reached {show_rate(found.value, found.metric)}, {shortfall:.1%} below the median "
+            f"{show_rate(middle, found.metric)} of {len(values)} other {device.part}",
+            figures=comparison(found, middle, bounds, [f"{len(values)} devices"]) | observed(evidence, found),
+            remedy="compare the node with a healthy one: power limit, clocks, cooling, driver; then field diagnostics",
+            burn=found.burn,
+        )
+    ]

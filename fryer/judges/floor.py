@@ -48,20 +48,36 @@ def _below(evidence: NodeEvidence, found: Measurement, device: DeviceInfo, floor
     verdict = Verdict.FAIL if found.value < floor.fail else Verdict.WARN
     limit = floor.fail if verdict is Verdict.FAIL else floor.warn
     return conclude(
-        evidence, found.device, "below_floor", verdict,
+        evidence,
+        found.device,
+        "below_floor",
+        verdict,
         f"{what(found)} reached {show_rate(found.value, found.metric)}, below the {show_rate(limit, found.metric)} "
         f"that a healthy {device.part} reaches",
-        figures={"burn": found.burn, "case": found.case, "metric": found.metric, "value": found.value,
-                 "warn": floor.warn, "fail": floor.fail, "source": floor.source, **observed(evidence, found)},
+        figures={
+            "burn": found.burn,
+            "case": found.case,
+            "metric": found.metric,
+            "value": found.value,
+            "warn": floor.warn,
+            "fail": floor.fail,
+            "source": floor.source,
+            **observed(evidence, found),
+        },
         remedy="compare clock, power and temperature with a healthy node; check cooling, power limit and application "
-               "clocks; repeat alone, then field diagnostics",
-        burn=found.burn)
+        "clocks; repeat alone, then field diagnostics",
+        burn=found.burn,
+    )
 
 
 def _note(evidence: NodeEvidence, device: DeviceInfo, found: Sequence[Measurement]) -> Conclusion:
     cases = list(dict.fromkeys(f"{m.burn} {m.case.partition(' ')[0]}".rstrip() for m in found))
     return conclude(
-        evidence, device.name, "no_floor", Verdict.PASS,
+        evidence,
+        device.name,
+        "no_floor",
+        Verdict.PASS,
         f"no published floor for {device.part} in {', '.join(cases)}: judged only against the node, its own past and "
         "the fleet, as far as those are known",
-        figures={"part": device.part, "cases": cases})
+        figures={"part": device.part, "cases": cases},
+    )

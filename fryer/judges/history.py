@@ -29,14 +29,20 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     return conclusions
 
 
-def _below(evidence: NodeEvidence, found: Measurement, before: PastMeasurement, bounds: Bounds,
-           verdict: Verdict) -> Conclusion:
+def _below(
+    evidence: NodeEvidence, found: Measurement, before: PastMeasurement, bounds: Bounds, verdict: Verdict
+) -> Conclusion:
     return conclude(
-        evidence, found.device, "below_own_past", verdict,
+        evidence,
+        found.device,
+        "below_own_past",
+        verdict,
         f"{what(found)} reached {show_rate(found.value, found.metric)}, {1 - found.value / before.value:.1%} below the "
         f"{show_rate(before.value, found.metric)} of its own qualification at {before.at}",
-        figures=comparison(found, before.value, bounds, [before.run_id]) | observed(evidence, found) | {
-            "past_at": before.at, "past_node": before.node, "past_run_id": before.run_id},
+        figures=comparison(found, before.value, bounds, [before.run_id])
+        | observed(evidence, found)
+        | {"past_at": before.at, "past_node": before.node, "past_run_id": before.run_id},
         remedy="find what changed since: driver, firmware, power limit, cooling, or the device; repeat it; if it "
-               "stays, field diagnostics",
-        burn=found.burn)
+        "stays, field diagnostics",
+        burn=found.burn,
+    )

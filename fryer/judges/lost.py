@@ -14,11 +14,17 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     for device in evidence.devices:
         lost = [r.at_seconds for r in evidence.gpu_readings.get(device.name, ()) if r.lost]
         if lost:
-            conclusions.append(conclude(
-                evidence, device.name, "device_lost", Verdict.FAIL,
-                f"{device.name} ({device.pci_bus_id or device.uuid}) was lost {lost[0]:.0f} s into the run: NVML can "
-                "no longer reach it, or wants it reset",
-                figures={"at_seconds": lost[0], "num_readings": len(lost), "pci_bus_id": device.pci_bus_id},
-                remedy="drain the node and reboot it; if it happens again, reseat or replace the GPU",
-                burn=burn_at(evidence, device.name, lost[0])))
+            conclusions.append(
+                conclude(
+                    evidence,
+                    device.name,
+                    "device_lost",
+                    Verdict.FAIL,
+                    f"{device.name} ({device.pci_bus_id or device.uuid}) was lost {lost[0]:.0f} s into the run: NVML "
+                    "can no longer reach it, or wants it reset",
+                    figures={"at_seconds": lost[0], "num_readings": len(lost), "pci_bus_id": device.pci_bus_id},
+                    remedy="drain the node and reboot it; if it happens again, reseat or replace the GPU",
+                    burn=burn_at(evidence, device.name, lost[0]),
+                )
+            )
     return conclusions

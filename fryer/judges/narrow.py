@@ -30,8 +30,11 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     for device in evidence.devices:
         if device.name in links:
             by_part[device.part].append(links[device.name])
-    return [conclusion for device in evidence.devices if device.name in links
-            and (conclusion := _compare(evidence, device, links[device.name], by_part[device.part]))]
+    return [
+        conclusion
+        for device in evidence.devices
+        if device.name in links and (conclusion := _compare(evidence, device, links[device.name], by_part[device.part]))
+    ]
 
 
 def _compare(evidence: NodeEvidence, device: DeviceInfo, link: _Link, peers: Sequence[_Link]) -> Conclusion | None:
@@ -45,13 +48,22 @@ def _compare(evidence: NodeEvidence, device: DeviceInfo, link: _Link, peers: Seq
     else:
         return None
     return conclude(
-        evidence, device.name, "narrow_link", verdict,
+        evidence,
+        device.name,
+        "narrow_link",
+        verdict,
         f"the PCIe link of {device.name} runs at Gen{link[0]} x{link[1]} under load; {whose} can do "
         f"Gen{expected[0]} x{expected[1]}",
-        figures={"generation": link[0], "width": link[1], "expected_generation": expected[0],
-                 "expected_width": expected[1], "pci_bus_id": device.pci_bus_id},
+        figures={
+            "generation": link[0],
+            "width": link[1],
+            "expected_generation": expected[0],
+            "expected_width": expected[1],
+            "pci_bus_id": device.pci_bus_id,
+        },
         remedy="reseat the GPU or its riser; look for AER errors; check the slot's setting in the firmware",
-        burn="pcie")
+        burn="pcie",
+    )
 
 
 def _rate(link: _Link) -> float:
@@ -69,6 +81,10 @@ def _link(evidence: NodeEvidence, device: DeviceInfo) -> _Link | None:
 def _loaded(evidence: NodeEvidence, device: DeviceInfo) -> list[GpuReading]:
     """Readings from during the copies; else those of a busy GPU."""
     readings = evidence.gpu_readings.get(device.name, ())
-    copying = [reading for found in evidence.measurements if found.device == device.name and found.burn == "pcie"
-               for reading in readings_during(found, readings)]
+    copying = [
+        reading
+        for found in evidence.measurements
+        if found.device == device.name and found.burn == "pcie"
+        for reading in readings_during(found, readings)
+    ]
     return copying or [r for r in readings if (r.utilization_ratio or 0.0) >= _LOADED_RATIO]

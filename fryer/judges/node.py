@@ -40,8 +40,11 @@ def _group(evidence: NodeEvidence, group: Sequence[Measurement], limits: Limits)
             noise = own_noise(found, standard_error_ratio(found), limits)
             pair = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=noise)
             grades = {"best": (pair, best)}
-        graded = [(name, bounds, reference, grade) for name, (bounds, reference) in grades.items()
-                  if (grade := bounds.grade(1 - found.value / reference))]
+        graded = [
+            (name, bounds, reference, grade)
+            for name, (bounds, reference) in grades.items()
+            if (grade := bounds.grade(1 - found.value / reference))
+        ]
         if graded:
             worst = gravest(grade for *_, grade in graded)
             name, bounds, reference, _ = next(row for row in graded if row[3] is worst)
@@ -49,14 +52,25 @@ def _group(evidence: NodeEvidence, group: Sequence[Measurement], limits: Limits)
     return conclusions
 
 
-def _below(evidence: NodeEvidence, found: Measurement, name: str, reference: float, bounds: Bounds,
-           verdict: Verdict, group: Sequence[Measurement]) -> Conclusion:
+def _below(
+    evidence: NodeEvidence,
+    found: Measurement,
+    name: str,
+    reference: float,
+    bounds: Bounds,
+    verdict: Verdict,
+    group: Sequence[Measurement],
+) -> Conclusion:
     others = [m.device for m in group if m is not found]
     figures = comparison(found, reference, bounds, others) | {"reference_is": f"{name} of the node"}
     return conclude(
-        evidence, found.device, "below_node", verdict,
+        evidence,
+        found.device,
+        "below_node",
+        verdict,
         f"{what(found)} reached {show_rate(found.value, found.metric)}, {1 - found.value / reference:.1%} below the "
         f"{name} of the node's {len(group)} devices, {show_rate(reference, found.metric)}",
         figures=figures | observed(evidence, found),
         remedy="compare its clock, power and temperature with its neighbours; repeat it alone; then field diagnostics",
-        burn=found.burn)
+        burn=found.burn,
+    )

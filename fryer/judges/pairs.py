@@ -24,9 +24,13 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     conclusions: list[Conclusion] = []
     for part_name in dict.fromkeys(device.part for device in evidence.devices):
         part = find_part(part_name)
-        rates = {(m.device, other): m.value for m in evidence.measurements if m.burn == "p2p"
-                 for word, _, other in [m.case.partition(" ")] if word == "to" and m.device in devices
-                 and devices[m.device].part == part_name}
+        rates = {
+            (m.device, other): m.value
+            for m in evidence.measurements
+            if m.burn == "p2p"
+            for word, _, other in [m.case.partition(" ")]
+            if word == "to" and m.device in devices and devices[m.device].part == part_name
+        }
         if part and part.has_switched_nvlink and rates:
             conclusions += _fabric(evidence, part, rates, limits)
     return conclusions
@@ -46,9 +50,11 @@ def _fabric(evidence: NodeEvidence, part: Part, rates: Mapping[_Pair, float], li
         conclusions.append(_node(evidence, rates, left, limit, "slow only with each other, so the path is suspect"))
     if floor:
         rest = {pair: rate for pair, rate in rates.items() if pair not in low}
-        conclusions += [_device(evidence, device, rest, floor.warn, Verdict.WARN)
-                        for device in sorted({name for pair in rest for name in pair} - set(slow_devices))
-                        if _median_of(device, rest) < floor.warn]
+        conclusions += [
+            _device(evidence, device, rest, floor.warn, Verdict.WARN)
+            for device in sorted({name for pair in rest for name in pair} - set(slow_devices))
+            if _median_of(device, rest) < floor.warn
+        ]
     return conclusions
 
 
@@ -56,8 +62,10 @@ def blame(pairs: set[_Pair], low: set[_Pair]) -> list[str]:
     """Devices that explain the low pairs: again and again the one with most of them, if over half of its are low."""
     pairs, low, blamed = set(pairs), set(low), []
     while low:
-        counts = {name: (sum(name in pair for pair in low), sum(name in pair for pair in pairs))
-                  for name in sorted({name for pair in low for name in pair})}
+        counts = {
+            name: (sum(name in pair for pair in low), sum(name in pair for pair in pairs))
+            for name in sorted({name for pair in low for name in pair})
+        }
         worst = max(counts, key=lambda name: counts[name][0])
         num_low, num_pairs = counts[worst]
         rivals = [name for name, (count, _) in counts.items() if count == num_low]
@@ -73,23 +81,42 @@ def _median_of(device: str, rates: Mapping[_Pair, float]) -> float:
     return median(rate for pair, rate in rates.items() if device in pair)
 
 
-def _device(evidence: NodeEvidence, device: str, rates: Mapping[_Pair, float], limit: float,
-            verdict: Verdict) -> Conclusion:
+def _device(
+    evidence: NodeEvidence, device: str, rates: Mapping[_Pair, float], limit: float, verdict: Verdict
+) -> Conclusion:
     rate = _median_of(device, rates)
     return conclude(
-        evidence, device, "slow_link", verdict,
+        evidence,
+        device,
+        "slow_link",
+        verdict,
         f"copies between {device} and the other GPUs reach {show_rate(rate, BYTES)}, limit {show_rate(limit, BYTES)}",
-        figures={"burn": "p2p", "metric": BYTES, "value": rate, "limit": limit,
-                 "pairs": {" to ".join(pair): value for pair, value in rates.items() if device in pair}},
-        remedy=_REMEDY, burn="p2p")
+        figures={
+            "burn": "p2p",
+            "metric": BYTES,
+            "value": rate,
+            "limit": limit,
+            "pairs": {" to ".join(pair): value for pair, value in rates.items() if device in pair},
+        },
+        remedy=_REMEDY,
+        burn="p2p",
+    )
 
 
-def _node(evidence: NodeEvidence, rates: Mapping[_Pair, float], low: set[_Pair], limit: float,
-          why: str) -> Conclusion:
+def _node(evidence: NodeEvidence, rates: Mapping[_Pair, float], low: set[_Pair], limit: float, why: str) -> Conclusion:
     names = sorted({"-".join(sorted(pair)) for pair in low})
     return conclude(
-        evidence, NODE, "slow_link", Verdict.FAIL,
+        evidence,
+        NODE,
+        "slow_link",
+        Verdict.FAIL,
         f"copies below {show_rate(limit, BYTES)} between {', '.join(names)}: {why}",
-        figures={"burn": "p2p", "metric": BYTES, "limit": limit,
-                 "pairs": {" to ".join(pair): rates[pair] for pair in sorted(low)}},
-        remedy=_REMEDY, burn="p2p")
+        figures={
+            "burn": "p2p",
+            "metric": BYTES,
+            "limit": limit,
+            "pairs": {" to ".join(pair): rates[pair] for pair in sorted(low)},
+        },
+        remedy=_REMEDY,
+        burn="p2p",
+    )

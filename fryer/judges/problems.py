@@ -17,7 +17,16 @@ _REMEDY = {
 def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     """One conclusion for each problem, with its own code and verdict; on the node where it names no known device."""
     known = devices_by_name(evidence)
-    return [conclude(
-        evidence, problem.device if problem.device in known else NODE, problem.code, problem.verdict, problem.message,
-        figures={"burn": problem.burn, "case": problem.case, "device": problem.device},
-        remedy=_REMEDY.get(problem.verdict, ""), burn=problem.burn) for problem in evidence.problems]
+    return [
+        conclude(
+            evidence,
+            problem.device if problem.device in known else NODE,
+            problem.code,
+            problem.verdict,
+            problem.message,
+            figures={"burn": problem.burn, "case": problem.case, "device": problem.device},
+            remedy=_REMEDY.get(problem.verdict, ""),
+            burn=problem.burn,
+        )
+        for problem in evidence.problems
+    ]

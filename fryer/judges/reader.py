@@ -27,11 +27,15 @@ def _hung(evidence: NodeEvidence, gap: ReaderGap) -> Conclusion:
     device = next((d for d in evidence.devices if _names(gap, d)), None)
     who = device.name if device else NODE
     return conclude(
-        evidence, who, "reader_hung", Verdict.FAIL if device else Verdict.INCONCLUSIVE,
+        evidence,
+        who,
+        "reader_hung",
+        Verdict.FAIL if device else Verdict.INCONCLUSIVE,
         f"the driver did not answer for {gap.for_seconds:.0f} s, {gap.at_seconds:.0f} s into the run: {gap.message}",
         figures={"at_seconds": gap.at_seconds, "for_seconds": gap.for_seconds, "uuid": gap.uuid},
         remedy="look for Xid 119 and 120 in the kernel log; reset the GPU, or reboot the node if it does not come back",
-        burn=burn_at(evidence, who, gap.at_seconds))
+        burn=burn_at(evidence, who, gap.at_seconds),
+    )
 
 
 def _names(gap: ReaderGap, device: DeviceInfo) -> bool:

@@ -8,9 +8,14 @@ from fryer.judges.conclusion import Conclusion, conclude
 from fryer.judges.limits import Limits
 from watchdog.vocabulary.verdicts import Verdict
 
-ACTIONS: Mapping[int, str] = MappingProxyType({
-    1: "reset the GPU", 2: "reboot the node", 3: "drain the peers connected over NVLink",
-    4: "drain the node, then reset the GPU"})
+ACTIONS: Mapping[int, str] = MappingProxyType(
+    {
+        1: "reset the GPU",
+        2: "reboot the node",
+        3: "drain the peers connected over NVLink",
+        4: "drain the node, then reset the GPU",
+    }
+)
 """`nvmlGpuRecoveryAction_t` in nvml.h; 0 is none."""
 
 
@@ -21,8 +26,15 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
         asked = [r.recovery_action for r in evidence.gpu_readings.get(device.name, ()) if r.recovery_action]
         if asked:
             words = ACTIONS.get(asked[-1], f"recovery action {asked[-1]}, which this version does not know")
-            conclusions.append(conclude(
-                evidence, device.name, "recovery_action", Verdict.FAIL,
-                f"the driver asks for a recovery of {device.name}: {words}",
-                figures={"recovery_action": asked[-1], "num_readings": len(asked)}, remedy=words))
+            conclusions.append(
+                conclude(
+                    evidence,
+                    device.name,
+                    "recovery_action",
+                    Verdict.FAIL,
+                    f"the driver asks for a recovery of {device.name}: {words}",
+                    figures={"recovery_action": asked[-1], "num_readings": len(asked)},
+                    remedy=words,
+                )
+            )
     return conclusions

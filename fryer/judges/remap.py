@@ -18,15 +18,31 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
             "remapped_rows_uncorrected": _last(readings, "remapped_rows_uncorrected"),
         }
         if any(r.remap_failed for r in readings):
-            conclusions.append(conclude(
-                evidence, device.name, "row_remap_failed", Verdict.FAIL,
-                f"{device.name} could not remap a bad row: a bank has no spare rows left", figures=figures,
-                remedy="replace the GPU: row remapping failure is a ground for return", burn="memory"))
+            conclusions.append(
+                conclude(
+                    evidence,
+                    device.name,
+                    "row_remap_failed",
+                    Verdict.FAIL,
+                    f"{device.name} could not remap a bad row: a bank has no spare rows left",
+                    figures=figures,
+                    remedy="replace the GPU: row remapping failure is a ground for return",
+                    burn="memory",
+                )
+            )
         if _last(readings, "remap_pending"):
-            conclusions.append(conclude(
-                evidence, device.name, "row_remap_pending", Verdict.WARN,
-                f"{device.name} has a row remapping pending, which a reset of the GPU would finish", figures=figures,
-                remedy="reset the GPU before the node takes work, then run the memory burn again", burn="memory"))
+            conclusions.append(
+                conclude(
+                    evidence,
+                    device.name,
+                    "row_remap_pending",
+                    Verdict.WARN,
+                    f"{device.name} has a row remapping pending, which a reset of the GPU would finish",
+                    figures=figures,
+                    remedy="reset the GPU before the node takes work, then run the memory burn again",
+                    burn="memory",
+                )
+            )
     return conclusions
 
 

@@ -29,13 +29,20 @@ class Bounds:
 def comparison(measurement: Measurement, reference: float, bounds: Bounds, against: Sequence[str]) -> dict[str, object]:
     """The figures of a comparison, for `Reason.evidence`; `against` says with whom."""
     return {
-        "burn": measurement.burn, "case": measurement.case, "metric": measurement.metric, "value": measurement.value,
-        "reference": reference, "ratio": measurement.value / reference if reference else None,
-        "warn_ratio": 1 - bounds.warn_ratio, "fail_ratio": 1 - bounds.fail_ratio, "noise_ratio": bounds.noise_ratio,
-        "spread_ratio": measurement.spread_ratio, "against": list(against),
+        "burn": measurement.burn,
+        "case": measurement.case,
+        "metric": measurement.metric,
+        "value": measurement.value,
+        "reference": reference,
+        "ratio": measurement.value / reference if reference else None,
+        "warn_ratio": 1 - bounds.warn_ratio,
+        "fail_ratio": 1 - bounds.fail_ratio,
+        "noise_ratio": bounds.noise_ratio,
+        "spread_ratio": measurement.spread_ratio,
+        "against": list(against),
     }
 
 
 def own_noise(measurement: Measurement, standard_error_ratio: float, limits: Limits) -> float:
     """What the noise of two measurements like this one explains of their difference."""
-    return float(limits.noise_factor * standard_error_ratio * 2 ** 0.5) if measurement.series else 0.0
+    return float(limits.noise_factor * standard_error_ratio * 2**0.5) if measurement.series else 0.0

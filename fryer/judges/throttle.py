@@ -34,22 +34,41 @@ class _Kind:
 
 
 _KINDS = (
-    _Kind(code="thermal_throttle", bits=SOFTWARE_THERMAL | HARDWARE_THERMAL, unless=0,
-          counter="thermal_throttle_seconds", words="slowed down by heat",
-          remedy="check airflow, fans or coolant, dust and the heat sink's seating; compare with its neighbours"),
-    _Kind(code="power_brake", bits=POWER_BRAKE, unless=0, counter="power_brake_seconds",
-          words="slowed down by the power brake",
-          remedy="the chassis asked for it: check power supplies, their redundancy and cabling, the rack's power cap"),
-    _Kind(code="hw_slowdown", bits=HARDWARE_SLOWDOWN, unless=HARDWARE_THERMAL | POWER_BRAKE, counter=None,
-          words="slowed down by hardware, for neither heat nor power brake",
-          remedy="check power delivery and the board's sensors (BMC log); then field diagnostics"),
+    _Kind(
+        code="thermal_throttle",
+        bits=SOFTWARE_THERMAL | HARDWARE_THERMAL,
+        unless=0,
+        counter="thermal_throttle_seconds",
+        words="slowed down by heat",
+        remedy="check airflow, fans or coolant, dust and the heat sink's seating; compare with its neighbours",
+    ),
+    _Kind(
+        code="power_brake",
+        bits=POWER_BRAKE,
+        unless=0,
+        counter="power_brake_seconds",
+        words="slowed down by the power brake",
+        remedy="the chassis asked for it: check power supplies, their redundancy and cabling, the rack's power cap",
+    ),
+    _Kind(
+        code="hw_slowdown",
+        bits=HARDWARE_SLOWDOWN,
+        unless=HARDWARE_THERMAL | POWER_BRAKE,
+        counter=None,
+        words="slowed down by hardware, for neither heat nor power brake",
+        remedy="check power delivery and the board's sensors (BMC log); then field diagnostics",
+    ),
 )
 
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     """One conclusion for each GPU and kind of slowdown: WARN for any, FAIL for a share of the time."""
-    return [conclusion for device in evidence.devices for kind in _KINDS
-            if (conclusion := _weigh(evidence, device.name, kind, limits))]
+    return [
+        conclusion
+        for device in evidence.devices
+        for kind in _KINDS
+        if (conclusion := _weigh(evidence, device.name, kind, limits))
+    ]
 
 
 def _weigh(evidence: NodeEvidence, device: str, kind: _Kind, limits: Limits) -> Conclusion | None:
@@ -63,17 +82,28 @@ def _weigh(evidence: NodeEvidence, device: str, kind: _Kind, limits: Limits) -> 
     sampled = sum(seconds for _, seconds in hit)
     seconds = max(counted, sampled)
     share = seconds / total
-    is_lasting = (counted >= limits.throttle_fail_seconds or
-                  (len(hit) > 1 and sampled >= limits.throttle_fail_seconds))
+    is_lasting = counted >= limits.throttle_fail_seconds or (len(hit) > 1 and sampled >= limits.throttle_fail_seconds)
     verdict = Verdict.FAIL if is_lasting and share > limits.throttle_fail_ratio else Verdict.WARN
-    figures = {"seconds": seconds, "share_ratio": share, "num_looks": len(looks), "num_looks_slowed": len(hit),
-               "counter_seconds": counted if kind.counter else None, "fail_ratio": limits.throttle_fail_ratio,
-               **_clocks(looks, kind)}
+    figures = {
+        "seconds": seconds,
+        "share_ratio": share,
+        "num_looks": len(looks),
+        "num_looks_slowed": len(hit),
+        "counter_seconds": counted if kind.counter else None,
+        "fail_ratio": limits.throttle_fail_ratio,
+        **_clocks(looks, kind),
+    }
     first = hit[0][0] if hit else readings[0]
     return conclude(
-        evidence, device, kind.code, verdict,
+        evidence,
+        device,
+        kind.code,
+        verdict,
         f"{device} was {kind.words} for {show_duration(seconds)} of {show_duration(total)} ({share:.1%})",
-        figures=figures, remedy=kind.remedy, burn=burn_at(evidence, device, first.at_seconds))
+        figures=figures,
+        remedy=kind.remedy,
+        burn=burn_at(evidence, device, first.at_seconds),
+    )
 
 
 def _is_hit(reading: GpuReading, kind: _Kind) -> bool:
@@ -96,5 +126,7 @@ def _clocks(looks: Sequence[tuple[GpuReading, float]], kind: _Kind) -> dict[str,
     for reading, _ in looks:
         if reading.sm_clock_hertz is not None:
             clocks[_is_hit(reading, kind)].append(reading.sm_clock_hertz)
-    return {"sm_clock_slowed_hertz": median(clocks[True]) if clocks[True] else None,
-            "sm_clock_otherwise_hertz": median(clocks[False]) if clocks[False] else None}
+    return {
+        "sm_clock_slowed_hertz": median(clocks[True]) if clocks[True] else None,
+        "sm_clock_otherwise_hertz": median(clocks[False]) if clocks[False] else None,
+    }

@@ -32,16 +32,31 @@ def _drifting(evidence: NodeEvidence, found: Measurement, limits: Limits) -> Con
     verdict = Verdict.INCONCLUSIVE if abs(drift) > limits.drift_inconclusive_ratio else Verdict.WARN
     direction = "fell" if drift < 0 else "rose"
     return conclude(
-        evidence, found.device, "not_steady", verdict,
+        evidence,
+        found.device,
+        "not_steady",
+        verdict,
         f"{what(found)} {direction} by {abs(drift):.1%} over the length of the run and never became steady",
-        figures={"burn": found.burn, "case": found.case, "metric": found.metric, "drift_ratio": drift,
-                 "num_points": len(found.series), **observed(evidence, found)},
+        figures={
+            "burn": found.burn,
+            "case": found.case,
+            "metric": found.metric,
+            "drift_ratio": drift,
+            "num_points": len(found.series),
+            **observed(evidence, found),
+        },
         remedy="run it longer; a rate that goes on falling as the temperature rises is a cooling problem",
-        burn=found.burn)
+        burn=found.burn,
+    )
 
 
 def _note(evidence: NodeEvidence, device: str, count: int) -> Conclusion:
     return conclude(
-        evidence, device, "not_steady", Verdict.PASS,
+        evidence,
+        device,
+        "not_steady",
+        Verdict.PASS,
         f"{count} figures come from fewer than {SMALLEST_COUNT} intervals, too few to tell whether they are steady",
-        figures={"num_figures": count, "least_intervals": SMALLEST_COUNT}, remedy="give --duration more time")
+        figures={"num_figures": count, "least_intervals": SMALLEST_COUNT},
+        remedy="give --duration more time",
+    )

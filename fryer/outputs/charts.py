@@ -55,9 +55,14 @@ def styles_of(verdict: NodeVerdict) -> dict[str, Style]:
     marked = set(bad) if len(bad) <= max(1, len(verdict.devices) // 2) else set()
     order = [*[d for d in bad if d in marked], *[d.device for d in verdict.devices if d.device not in marked]]
     numbers = {device: number for number, device in enumerate(order)}
-    return {d.device: Style(colour=PALETTE[numbers[d.device] % len(PALETTE)],
-                            dash=_DASHES[numbers[d.device] // len(PALETTE) % len(_DASHES)],
-                            is_marked=d.device in marked) for d in verdict.devices}
+    return {
+        d.device: Style(
+            colour=PALETTE[numbers[d.device] % len(PALETTE)],
+            dash=_DASHES[numbers[d.device] // len(PALETTE) % len(_DASHES)],
+            is_marked=d.device in marked,
+        )
+        for d in verdict.devices
+    }
 
 
 def rate_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart]:
@@ -67,15 +72,23 @@ def rate_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart]:
     for measurement in evidence.measurements:
         if measurement.burn != PAIRS_BURN and measurement.series:
             groups.setdefault((measurement.burn, measurement.case, measurement.metric), []).append(measurement)
-    return [_rate_chart(evidence, group, styles, f"{evidence.node}-rate-{number}")
-            for number, group in enumerate(groups.values())]
+    return [
+        _rate_chart(evidence, group, styles, f"{evidence.node}-rate-{number}")
+        for number, group in enumerate(groups.values())
+    ]
 
 
 def _rate_chart(evidence: NodeEvidence, group: Sequence[Measurement], styles: Mapping[str, Style], key: str) -> Chart:
     first = group[0]
     factor, unit = scale_of([p.value for m in group for p in m.series], first.metric, first.case)
-    lines = [thin(m.device, [p.at_seconds for p in m.series],
-                  [p.value / factor if isfinite(p.value) else None for p in m.series]) for m in group]
+    lines = [
+        thin(
+            m.device,
+            [p.at_seconds for p in m.series],
+            [p.value / factor if isfinite(p.value) else None for p in m.series],
+        )
+        for m in group
+    ]
     figure = _figure(lines, styles, unit, around=[m.value / factor for m in group])
     wrong = [w for w in evidence.mismatches if (w.burn, w.case) == (first.burn, first.case)]
     notes = [_thinned(lines)]
@@ -100,8 +113,11 @@ def telemetry_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart
     charts = []
     slowed = {device: slowed_spans(readings) for device, readings in evidence.gpu_readings.items()}
     for number, (title, unit, field) in enumerate(_TELEMETRY):
-        lines = [thin(device, [r.at_seconds for r in readings], [field(r) for r in readings])
-                 for device, readings in evidence.gpu_readings.items() if any(field(r) is not None for r in readings)]
+        lines = [
+            thin(device, [r.at_seconds for r in readings], [field(r) for r in readings])
+            for device, readings in evidence.gpu_readings.items()
+            if any(field(r) is not None for r in readings)
+        ]
         if not lines:
             continue
         figure = _figure(lines, styles, unit)
@@ -124,9 +140,15 @@ _HOST: tuple[tuple[str, Callable[[HostReading], float | None]], ...] = (
 
 def host_charts(evidence: NodeEvidence) -> list[Chart]:
     """What else the host was busy with, in one plot; empty without readings."""
-    lines = [thin(name, [r.at_seconds for r in evidence.host_readings],
-                  [None if (value := field(r)) is None else value * 100 for r in evidence.host_readings])
-             for name, field in _HOST if any(field(r) is not None for r in evidence.host_readings)]
+    lines = [
+        thin(
+            name,
+            [r.at_seconds for r in evidence.host_readings],
+            [None if (value := field(r)) is None else value * 100 for r in evidence.host_readings],
+        )
+        for name, field in _HOST
+        if any(field(r) is not None for r in evidence.host_readings)
+    ]
     if not lines:
         return []
     styles = {line.name: Style(colour=PALETTE[i], dash=_DASHES[i], is_marked=False) for i, line in enumerate(lines)}
@@ -154,24 +176,38 @@ def slowed_spans(readings: Sequence[GpuReading]) -> list[tuple[float, float, str
 
 
 def _slowed_words(slowed: Mapping[str, Sequence[tuple[float, float, str]]], most: int = 6) -> str:
-    words = [f"{device} {reason} {start:.0f}–{end:.0f} s" for device, spans in slowed.items()  # noqa: RUF001
-             for start, end, reason in spans]
+    words = [
+        f"{device} {reason} {start:.0f} to {end:.0f} s"
+        for device, spans in slowed.items()
+        for start, end, reason in spans
+    ]
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return f"shaded: {', '.join(words[:most])}{more}" if words else ""
 
 
-def _figure(lines: Sequence[Line], styles: Mapping[str, Style], unit: str, *, around: Sequence[float] = (),
-            shows_legend: bool = False) -> Figure:
+def _figure(
+    lines: Sequence[Line],
+    styles: Mapping[str, Style],
+    unit: str,
+    *,
+    around: Sequence[float] = (),
+    shows_legend: bool = False,
+) -> Figure:
     are_marked = any(style.is_marked for style in styles.values())
     ordered = sorted(lines, key=lambda line: line.name in styles and styles[line.name].is_marked)  # strong ones on top
     layout: Figure = {
-        "yaxis": {"title": {"text": unit}}, "xaxis": {"title": {"text": "seconds of the run"}},
-        "showlegend": shows_legend, "shapes": [], "annotations": [],
+        "yaxis": {"title": {"text": unit}},
+        "xaxis": {"title": {"text": "seconds of the run"}},
+        "showlegend": shows_legend,
+        "shapes": [],
+        "annotations": [],
     }
     if around:
         layout["yaxis"] = {"title": {"text": unit}, "range": _range(lines, around)}
-    return {"data": [_trace(line, styles.get(line.name), unit, are_marked=are_marked) for line in ordered],
-            "layout": layout}
+    return {
+        "data": [_trace(line, styles.get(line.name), unit, are_marked=are_marked) for line in ordered],
+        "layout": layout,
+    }
 
 
 def _range(lines: Sequence[Line], around: Sequence[float]) -> list[float]:
@@ -186,10 +222,16 @@ def _range(lines: Sequence[Line], around: Sequence[float]) -> list[float]:
 def _trace(line: Line, style: Style | None, unit: str, *, are_marked: bool) -> Figure:
     is_strong = style is not None and style.is_marked
     return {
-        "type": "scatter", "mode": "lines" if len(line.x) > 1 else "markers", "name": words_of(line.name),
-        "x": line.x, "y": line.y,
-        "line": {"color": style.colour if style and (is_strong or not are_marked) else "muted",
-                 "dash": style.dash if style else "solid", "width": 2.6 if is_strong else 1.4},
+        "type": "scatter",
+        "mode": "lines" if len(line.x) > 1 else "markers",
+        "name": words_of(line.name),
+        "x": line.x,
+        "y": line.y,
+        "line": {
+            "color": style.colour if style and (is_strong or not are_marked) else "muted",
+            "dash": style.dash if style else "solid",
+            "width": 2.6 if is_strong else 1.4,
+        },
         "hovertemplate": f"{words_of(line.name)}: %{{y:.4~g}} {unit} at %{{x:.0f}} s<extra></extra>",
         "meta": "marked" if is_strong else "",
     }
@@ -204,11 +246,18 @@ def _add_crosses(figure: Figure, lines: Sequence[Line], wrong: Iterable[tuple[st
         if known:
             places.append((device, at_seconds, min(known)[1]))
     if places:
-        _data(figure).append({
-            "type": "scatter", "mode": "markers", "name": "wrong result", "x": [p[1] for p in places],
-            "y": [p[2] for p in places], "text": [words_of(p[0]) for p in places],
-            "marker": {"symbol": "x", "size": 11, "color": "bad"},
-            "hovertemplate": "wrong result on %{text} at %{x:.1f} s<extra></extra>"})
+        _data(figure).append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "wrong result",
+                "x": [p[1] for p in places],
+                "y": [p[2] for p in places],
+                "text": [words_of(p[0]) for p in places],
+                "marker": {"symbol": "x", "size": 11, "color": "bad"},
+                "hovertemplate": "wrong result on %{text} at %{x:.1f} s<extra></extra>",
+            }
+        )
 
 
 def _add_burns(figure: Figure, evidence: NodeEvidence) -> None:
@@ -219,31 +268,80 @@ def _add_burns(figure: Figure, evidence: NodeEvidence) -> None:
             at_seconds = measurement.series[0].at_seconds
             begins[measurement.burn] = min(begins.get(measurement.burn, at_seconds), at_seconds)
     for burn, at_seconds in begins.items():
-        _shapes(figure).append({"type": "line", "x0": at_seconds, "x1": at_seconds, "yref": "paper", "y0": 0, "y1": 1,
-                                "line": {"color": "grid", "width": 1, "dash": "dot"}, "layer": "below"})
-        _annotations(figure).append({"x": at_seconds, "y": 1, "yref": "paper", "yanchor": "bottom", "xanchor": "left",
-                                     "text": burn, "showarrow": False, "font": {"size": 10}})
+        _shapes(figure).append(
+            {
+                "type": "line",
+                "x0": at_seconds,
+                "x1": at_seconds,
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+                "line": {"color": "grid", "width": 1, "dash": "dot"},
+                "layer": "below",
+            }
+        )
+        _annotations(figure).append(
+            {
+                "x": at_seconds,
+                "y": 1,
+                "yref": "paper",
+                "yanchor": "bottom",
+                "xanchor": "left",
+                "text": burn,
+                "showarrow": False,
+                "font": {"size": 10},
+            }
+        )
 
 
 def _add_xids(figure: Figure, evidence: NodeEvidence) -> None:
     names = {device.uuid: device.name for device in evidence.devices}
     for xid in evidence.xids:
-        _shapes(figure).append({"type": "line", "x0": xid.at_seconds, "x1": xid.at_seconds, "yref": "paper", "y0": 0,
-                                "y1": 1, "line": {"color": "bad", "width": 1.5}})
+        _shapes(figure).append(
+            {
+                "type": "line",
+                "x0": xid.at_seconds,
+                "x1": xid.at_seconds,
+                "yref": "paper",
+                "y0": 0,
+                "y1": 1,
+                "line": {"color": "bad", "width": 1.5},
+            }
+        )
         text = words_of(f"Xid {xid.code} {names.get(xid.uuid, '')}".rstrip())
-        _annotations(figure).append({
-            "x": xid.at_seconds, "y": 0, "yref": "paper", "yanchor": "bottom", "xanchor": "left", "showarrow": False,
-            "text": text, "font": {"size": 10, "color": "bad"}})
+        _annotations(figure).append(
+            {
+                "x": xid.at_seconds,
+                "y": 0,
+                "yref": "paper",
+                "yanchor": "bottom",
+                "xanchor": "left",
+                "showarrow": False,
+                "text": text,
+                "font": {"size": 10, "color": "bad"},
+            }
+        )
 
 
-def _add_shades(figure: Figure, slowed: Iterable[tuple[tuple[str, Sequence[tuple[float, float, str]]],
-                                                        Mapping[str, Style]]]) -> None:
+def _add_shades(
+    figure: Figure, slowed: Iterable[tuple[tuple[str, Sequence[tuple[float, float, str]]], Mapping[str, Style]]]
+) -> None:
     for (device, spans), styles in slowed:
         for start, end, _ in spans:
-            _shapes(figure).append({
-                "type": "rect", "x0": start, "x1": end, "yref": "paper", "y0": 0, "y1": 1, "layer": "below",
-                "line": {"width": 0}, "opacity": 0.14,
-                "fillcolor": styles[device].colour if device in styles else PALETTE[1]})
+            _shapes(figure).append(
+                {
+                    "type": "rect",
+                    "x0": start,
+                    "x1": end,
+                    "yref": "paper",
+                    "y0": 0,
+                    "y1": 1,
+                    "layer": "below",
+                    "line": {"width": 0},
+                    "opacity": 0.14,
+                    "fillcolor": styles[device].colour if device in styles else PALETTE[1],
+                }
+            )
 
 
 def words_of(name: str) -> str:
@@ -254,8 +352,11 @@ def words_of(name: str) -> str:
 def _thinned(lines: Sequence[Line]) -> str:
     most = max(line.num_measured for line in lines)
     drawn = max(len(line.x) for line in lines)
-    return (f"{drawn:,} of {most:,} points a device drawn, the lowest and highest of each stretch"
-            if any(line.is_thinned for line in lines) else "")
+    return (
+        f"{drawn:,} of {most:,} points a device drawn, the lowest and highest of each stretch"
+        if any(line.is_thinned for line in lines)
+        else ""
+    )
 
 
 def _joined(notes: Iterable[str]) -> str:

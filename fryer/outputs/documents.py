@@ -83,25 +83,33 @@ def _figures(measurement: Measurement) -> Document:
 
 def verdict_document(result: RunResult) -> Document:
     """What was concluded: always the last document."""
-    nodes = [_node_verdict(evidence, verdict)
-             for evidence, verdict in zip(result.evidence, result.verdicts, strict=True)]
-    return _document("verdict", {}, run_id=result.info.run_id, verdict=result.verdict, seconds=result.seconds,
-                     nodes=nodes)
+    nodes = [
+        _node_verdict(evidence, verdict) for evidence, verdict in zip(result.evidence, result.verdicts, strict=True)
+    ]
+    return _document(
+        "verdict", {}, run_id=result.info.run_id, verdict=result.verdict, seconds=result.seconds, nodes=nodes
+    )
 
 
 def _node_verdict(evidence: NodeEvidence, verdict: NodeVerdict) -> Document:
     known = {device.name: device for device in evidence.devices}
     return {
-        "node": verdict.node, "verdict": verdict.verdict, "reasons": [_reason(reason) for reason in verdict.reasons],
+        "node": verdict.node,
+        "verdict": verdict.verdict,
+        "reasons": [_reason(reason) for reason in verdict.reasons],
         "devices": [_device_verdict(device, known.get(device.device)) for device in verdict.devices],
-        "versions": evidence.versions, "interrupted": evidence.interrupted,
+        "versions": evidence.versions,
+        "interrupted": evidence.interrupted,
     }
 
 
 def _device_verdict(verdict: DeviceVerdict, device: DeviceInfo | None) -> Document:
     return {
-        "device": verdict.device, "uuid": device.uuid if device else None, "part": device.part if device else None,
-        "verdict": verdict.verdict, "reasons": [_reason(reason) for reason in verdict.reasons],
+        "device": verdict.device,
+        "uuid": device.uuid if device else None,
+        "part": device.part if device else None,
+        "verdict": verdict.verdict,
+        "reasons": [_reason(reason) for reason in verdict.reasons],
     }
 
 

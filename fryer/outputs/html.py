@@ -57,34 +57,53 @@ class NodePage:
 def render(result: RunResult) -> str:
     """The page of a run, complete; equal results give equal pages."""
     with_node = len(result.verdicts) > 1
-    reasons = [(subject_of(about.node, about.device, with_node=with_node), about.reason)
-               for about in reasons_of(result)]
-    pages = [_node_page(evidence, verdict)
-             for evidence, verdict in zip(result.evidence, result.verdicts, strict=True)]
+    reasons = [
+        (subject_of(about.node, about.device, with_node=with_node), about.reason) for about in reasons_of(result)
+    ]
+    pages = [_node_page(evidence, verdict) for evidence, verdict in zip(result.evidence, result.verdicts, strict=True)]
     figures = [chart.figure for page in pages for _, charts in page.charts for chart in charts]
     return _template().render(
-        result=result, headline=headline(result), reasons=reasons, pages=pages, figures=figures,
-        plotly=Markup(_plotly()))  # noqa: S704 - the library's own source, and no part of the run
+        result=result,
+        headline=headline(result),
+        reasons=reasons,
+        pages=pages,
+        figures=figures,
+        plotly=Markup(_plotly()),  # noqa: S704 - plotly's own file, nothing of a run is in it
+    )
 
 
 def _node_page(evidence: NodeEvidence, verdict: NodeVerdict) -> NodePage:
     known = {device.name: device for device in evidence.devices}
-    groups = (("Rates", tuple(rate_charts(evidence, verdict))),
-              ("Telemetry", tuple(telemetry_charts(evidence, verdict))), ("Host", tuple(host_charts(evidence))))
+    groups = (
+        ("Rates", tuple(rate_charts(evidence, verdict))),
+        ("Telemetry", tuple(telemetry_charts(evidence, verdict))),
+        ("Host", tuple(host_charts(evidence))),
+    )
     rows, pairs = split_pairs(rows_of(evidence, verdict))
     return NodePage(
-        evidence=evidence, verdict=verdict, summary=f"{node_line(verdict)}, {devices_line(evidence.devices)}",
+        evidence=evidence,
+        verdict=verdict,
+        summary=f"{node_line(verdict)}, {devices_line(evidence.devices)}",
         devices=tuple((device, known.get(device.device)) for device in verdict.devices),
-        verified=verified_line(evidence), rows=rows, matrix=matrix_of(evidence, pairs),
-        charts=tuple((title, charts) for title, charts in groups if charts))
+        verified=verified_line(evidence),
+        rows=rows,
+        matrix=matrix_of(evidence, pairs),
+        charts=tuple((title, charts) for title, charts in groups if charts),
+    )
 
 
 @cache
 def _template() -> Template:
-    environment = Environment(loader=PackageLoader("fryer"), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"mark": mark_of, "duration": show_duration, "short_id": short_id, "count": count_of,
-                            "figures": _figures}
+    environment = Environment(
+        loader=PackageLoader("fryer"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "mark": mark_of,
+        "duration": show_duration,
+        "short_id": short_id,
+        "count": count_of,
+        "figures": _figures,
+    }
     return environment.get_template("report.html")
 
 

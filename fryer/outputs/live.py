@@ -31,8 +31,14 @@ REFRESH_PER_SECOND = 4
 _NUM_NOTES = 3
 _LINES_AROUND_ROWS = 6
 """Header, table head, hidden-rows line, notes."""
-_VERDICT_STYLES = {"PASS": "green", "WARN": "yellow", "FAIL": "bold red", "INCONCLUSIVE": "magenta",
-                   "ERROR": "bold magenta", "SKIPPED": "dim"}
+_VERDICT_STYLES = {
+    "PASS": "green",
+    "WARN": "yellow",
+    "FAIL": "bold red",
+    "INCONCLUSIVE": "magenta",
+    "ERROR": "bold magenta",
+    "SKIPPED": "dim",
+}
 
 
 class LiveOutput:
@@ -57,8 +63,13 @@ class LiveOutput:
         """Take the terminal."""
         self._progress = Progress(plan=info.plan, run_id=info.run_id)
         with self._guarded("start"):
-            self._live = Live(console=self._console, get_renderable=self.draw, refresh_per_second=REFRESH_PER_SECOND,
-                              transient=True, vertical_overflow="crop")
+            self._live = Live(
+                console=self._console,
+                get_renderable=self.draw,
+                refresh_per_second=REFRESH_PER_SECOND,
+                transient=True,
+                vertical_overflow="crop",
+            )
             self._live.start()
 
     def node(self, node: str, devices: tuple[DeviceInfo, ...]) -> None:
@@ -206,8 +217,11 @@ def _rate(progress: Progress, state: DeviceState, now: float) -> Text:
         return Text(state.problem.code[:12], "red")
     if state.point is None:
         return Text("-", "dim")
-    alike = [other.point.value for other in progress.devices.values() if other.point and
-             (other.point.burn, other.point.case) == (state.point.burn, state.point.case)]
+    alike = [
+        other.point.value
+        for other in progress.devices.values()
+        if other.point and (other.point.burn, other.point.case) == (state.point.burn, state.point.case)
+    ]
     rate = show_rate_beside(state.point.value, alike, state.point.metric, state.point.case)
     return Text(rate, "dim" if progress.is_stale(state, now) else "bold")
 
@@ -221,9 +235,13 @@ def _reading_cells(state: DeviceState) -> list[Text]:
     clock = None if reading.sm_clock_hertz is None else reading.sm_clock_hertz / 1e6
     words = clock_limits(reading.clock_event_reasons)
     is_bad = bool((reading.clock_event_reasons or 0) & (THERMAL_BITS | POWER_BRAKE_BIT))
-    return [_number(reading.temperature_celsius), _number(reading.memory_temperature_celsius),
-            _number(reading.power_watts, " W"), _number(clock),
-            Text(words[0] if words else "", "bold yellow" if is_bad else "dim")]
+    return [
+        _number(reading.temperature_celsius),
+        _number(reading.memory_temperature_celsius),
+        _number(reading.power_watts, " W"),
+        _number(clock),
+        Text(words[0] if words else "", "bold yellow" if is_bad else "dim"),
+    ]
 
 
 def _number(value: float | None, unit: str = "") -> Text:
@@ -233,8 +251,11 @@ def _number(value: float | None, unit: str = "") -> Text:
 def _verified(state: DeviceState) -> Text:
     """Products where there are some, else bytes."""
     if state.num_verified:
-        return Text(show_quantity(float(state.num_verified), "").replace(" ", "") if state.num_verified >= 1000
-                    else str(state.num_verified))
+        return Text(
+            show_quantity(float(state.num_verified), "").replace(" ", "")
+            if state.num_verified >= 1000
+            else str(state.num_verified)
+        )
     return Text(show_quantity(float(state.num_bytes_verified), "B")) if state.num_bytes_verified else Text("-", "dim")
 
 

@@ -48,8 +48,10 @@ def matrix_of(evidence: NodeEvidence, pairs: Sequence[Row]) -> Matrix | None:
     bad = {(row.device, row.case.removeprefix(_TO)) for row in pairs if row.verdict not in (Verdict.PASS, None)}
     seen = {name for pair in rates for name in pair}
     names = tuple(device.name for device in evidence.devices if device.name in seen)
-    cells = tuple(tuple(_cell(rates.get((sender, receiver)), is_good=(sender, receiver) not in bad)
-                        for receiver in names) for sender in names)
+    cells = tuple(
+        tuple(_cell(rates.get((sender, receiver)), is_good=(sender, receiver) not in bad) for receiver in names)
+        for sender in names
+    )
     return Matrix(unit=unit, names=names, cells=cells)
 
 
@@ -62,8 +64,12 @@ def matrix_text(matrix: Matrix) -> list[str]:
     body = [[cell.text + (" " if cell.is_good else "*") for cell in row] for row in matrix.cells]
     width = max(len(text) for text in [*(f"{name} " for name in matrix.names), *(text for row in body for text in row)])
     label = max(len(name) for name in matrix.names)
-    lines = [f"{PAIRS_BURN}  {matrix.unit}, from the row's device to the column's; * outside its limit",
-             " " * label + " " + "".join(f"{name} ".rjust(width + 1) for name in matrix.names)]
-    lines += [f"{name.ljust(label)} " + "".join(text.rjust(width + 1) for text in row)
-              for name, row in zip(matrix.names, body, strict=True)]
+    lines = [
+        f"{PAIRS_BURN}  {matrix.unit}, from the row's device to the column's; * outside its limit",
+        " " * label + " " + "".join(f"{name} ".rjust(width + 1) for name in matrix.names),
+    ]
+    lines += [
+        f"{name.ljust(label)} " + "".join(text.rjust(width + 1) for text in row)
+        for name, row in zip(matrix.names, body, strict=True)
+    ]
     return [line.rstrip() for line in lines]

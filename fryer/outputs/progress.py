@@ -143,7 +143,7 @@ class Progress:
     def seconds_left(self, now: float) -> float:
         """About how long the burns of all nodes still measure, in our seconds."""
         whole = sum(phase.seconds for phase in self.plan.phases)
-        rest = sum(phase.seconds for phase in self.plan.phases[self.phase_index + 1:])
+        rest = sum(phase.seconds for phase in self.plan.phases[self.phase_index + 1 :])
         if self.phase is None:
             here = whole
         else:

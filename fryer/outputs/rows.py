@@ -55,8 +55,10 @@ def rows_of(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Row]:
     for burn, _ in cases:
         burns.setdefault(burn, len(burns))
     alike = _values(evidence)
-    ordered = sorted(evidence.measurements, key=lambda m: (
-        burns[m.burn], cases[m.burn, m.case], position.get(m.device, len(position))))
+    ordered = sorted(
+        evidence.measurements,
+        key=lambda m: (burns[m.burn], cases[m.burn, m.case], position.get(m.device, len(position))),
+    )
     return [_row(evidence, m, verdict, alike[m.burn, m.case, m.metric]) for m in ordered]
 
 
@@ -78,13 +80,18 @@ def _row(evidence: NodeEvidence, measurement: Measurement, verdict: NodeVerdict,
     start = measurement.steady_from_seconds
     middle = median(among)
     return Row(
-        node=evidence.node, device=measurement.device, burn=measurement.burn, case=measurement.case,
+        node=evidence.node,
+        device=measurement.device,
+        burn=measurement.burn,
+        case=measurement.case,
         value=show_rate_beside(measurement.value, among, measurement.metric, measurement.case),
         against_median=f"{round(measurement.value / middle - 1, 3) + 0.0:+.1%}" if len(among) > 1 and middle else "-",
-        spread=show_ratio(measurement.spread_ratio), steady="never" if start is None else f"from {start:.0f}s",
+        spread=show_ratio(measurement.spread_ratio),
+        steady="never" if start is None else f"from {start:.0f}s",
         limit=limits[0] if limits else _floor(evidence, measurement),
         verdict=gravest(r.verdict for r in named) if named else Verdict.PASS if judged else None,
-        digest=measurement.digest or "")
+        digest=measurement.digest or "",
+    )
 
 
 def _floor(evidence: NodeEvidence, measurement: Measurement) -> str:
@@ -97,9 +104,12 @@ def _floor(evidence: NodeEvidence, measurement: Measurement) -> str:
 def is_about(reason: Reason, measurement: Measurement) -> bool:
     """True when the evidence of a device's reason is about this one of its measurements."""
     evidence = reason.evidence
-    return (reason.verdict is not Verdict.PASS and evidence.get("case") == measurement.case
-            and evidence.get("burn", measurement.burn) == measurement.burn
-            and evidence.get("metric", measurement.metric) == measurement.metric)
+    return (
+        reason.verdict is not Verdict.PASS
+        and evidence.get("case") == measurement.case
+        and evidence.get("burn", measurement.burn) == measurement.burn
+        and evidence.get("metric", measurement.metric) == measurement.metric
+    )
 
 
 def _pair_reasons(verdict: NodeVerdict) -> Iterator[Reason]:
@@ -110,9 +120,13 @@ def _pair_reasons(verdict: NodeVerdict) -> Iterator[Reason]:
 
 def _is_slow_pair(reason: Reason, measurement: Measurement) -> bool:
     pairs, limit = reason.evidence["pairs"], reason.evidence.get("limit")
-    return (isinstance(pairs, Mapping) and isinstance(limit, float | int) and measurement.value < limit
-            and reason.evidence.get("burn") == measurement.burn
-            and f"{measurement.device} {measurement.case}" in pairs)
+    return (
+        isinstance(pairs, Mapping)
+        and isinstance(limit, float | int)
+        and measurement.value < limit
+        and reason.evidence.get("burn") == measurement.burn
+        and f"{measurement.device} {measurement.case}" in pairs
+    )
 
 
 def limit_of(reason: Reason, measurement: Measurement) -> str:
@@ -123,8 +137,9 @@ def limit_of(reason: Reason, measurement: Measurement) -> str:
     if ceiling is not None:
         return f"<= {show_rate(ceiling, measurement.metric, measurement.case)}"
     limit = next((number for name in ("limit", word) if (number := _number(evidence, name)) is not None), None)
-    reference = next((number for name in ("reference", "expected")
-                      if (number := _number(evidence, name)) is not None), None)
+    reference = next(
+        (number for name in ("reference", "expected") if (number := _number(evidence, name)) is not None), None
+    )
     ratio = _number(evidence, f"{word}_ratio")
     if limit is None and reference is not None and ratio is not None:
         limit = reference * ratio
@@ -141,8 +156,10 @@ def reasons_of(result: RunResult) -> Iterator[About]:
     for node in result.verdicts:
         subjects: list[tuple[str | None, Sequence[Reason]]] = [(d.device, d.reasons) for d in node.devices]
         subjects.append((None, node.reasons))
-        found = [(device, sorted((r for r in reasons if r.verdict is not Verdict.PASS), key=_gravity))
-                 for device, reasons in subjects]
+        found = [
+            (device, sorted((r for r in reasons if r.verdict is not Verdict.PASS), key=_gravity))
+            for device, reasons in subjects
+        ]
         for device, reasons in sorted((each for each in found if each[1]), key=lambda each: _gravity(each[1][0])):
             yield from (About(node=node.node, device=device, reason=reason) for reason in reasons)
 
@@ -174,6 +191,10 @@ def fixed_width(header: tuple[str, ...], rows: Iterable[tuple[str, ...]], right:
     """Lines of a plain table, two spaces between columns; the columns of `right` are set to the right."""
     cells = [header, *rows]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    return ["  ".join(cell.rjust(width) if column in right else cell.ljust(width)
-                      for column, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
-            for row in cells]
+    return [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]

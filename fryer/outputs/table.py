@@ -60,8 +60,17 @@ def _table(rows: list[Row]) -> list[str]:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    return (row.burn, row.case, row.device, row.value, row.against_median, row.spread, row.steady, row.limit,
-            row.verdict or "-")
+    return (
+        row.burn,
+        row.case,
+        row.device,
+        row.value,
+        row.against_median,
+        row.spread,
+        row.steady,
+        row.limit,
+        row.verdict or "-",
+    )
 
 
 def _reason_text(about: About, *, with_node: bool) -> str:
@@ -96,8 +105,10 @@ class ChangeLines:
             return f"{where}: {number:,} mismatches so far"
         wrong = "number of wrong elements unknown" if record.num_wrong is None else f"{record.num_wrong:,} wrong"
         again = "wrong again when repeated" if record.reproduced else "not reproduced"
-        return (f"{where}: mismatch at {record.at_seconds:.1f}s, found by {record.how}: {wrong}, "
-                f"expected {record.expected}, read {record.read}, {again}")
+        return (
+            f"{where}: mismatch at {record.at_seconds:.1f}s, found by {record.how}: {wrong}, "
+            f"expected {record.expected}, read {record.read}, {again}"
+        )
 
 
 class TableOutput:

@@ -17,17 +17,36 @@ THERMAL_BITS = 0x08 | 0x20 | 0x40
 POWER_BRAKE_BIT = 0x80
 
 _CLOCK_LIMITS = (
-    (0x40, "hw thermal"), (0x20, "sw thermal"), (0x80, "power brake"), (0x08, "hw slowdown"), (0x04, "power cap"),
-    (0x10, "sync boost"), (0x02, "set clocks"), (0x100, "display"), (0x01, "idle"),
+    (0x40, "hw thermal"),
+    (0x20, "sw thermal"),
+    (0x80, "power brake"),
+    (0x08, "hw slowdown"),
+    (0x04, "power cap"),
+    (0x10, "sync boost"),
+    (0x02, "set clocks"),
+    (0x100, "display"),
+    (0x01, "idle"),
 )
 """Gravest first. Source: NVML, nvmlClocksEventReasons constants."""
 
-_MARKS = {Verdict.PASS: "✓", Verdict.WARN: "!", Verdict.FAIL: "✕", Verdict.INCONCLUSIVE: "?", Verdict.SKIPPED: "-",
-          Verdict.ERROR: "⚠"}
+_MARKS = {
+    Verdict.PASS: "✓",
+    Verdict.WARN: "!",
+    Verdict.FAIL: "✕",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.SKIPPED: "-",
+    Verdict.ERROR: "⚠",
+}
 
 _PREFIXES = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
-_UNITS = (("flops_per_second", "FLOP/s"), ("bytes_per_second", "B/s"), ("hertz", "Hz"), ("watts", "W"),
-          ("bytes", "B"), ("joules", "J"))
+_UNITS = (
+    ("flops_per_second", "FLOP/s"),
+    ("bytes_per_second", "B/s"),
+    ("hertz", "Hz"),
+    ("watts", "W"),
+    ("bytes", "B"),
+    ("joules", "J"),
+)
 
 
 def mark_of(verdict: Verdict) -> str:

@@ -17,9 +17,16 @@ BF16 = "bf16 8192x8192x8192"
 
 def gpu(index: int, **changes: object) -> DeviceInfo:
     """An H100 SXM on a Gen5 x16 path."""
-    fields = {"name": f"gpu{index}", "kind": "cuda", "part": H100, "uuid": f"GPU-{index:04d}",
-              "pci_bus_id": f"0000:{index + 16:02x}:00.0", "clock_max_hertz": 1.98e9,
-              "link_bytes_per_second": 63.0e9, "link": "PCIe 5.0 x16"}
+    fields = {
+        "name": f"gpu{index}",
+        "kind": "cuda",
+        "part": H100,
+        "uuid": f"GPU-{index:04d}",
+        "pci_bus_id": f"0000:{index + 16:02x}:00.0",
+        "clock_max_hertz": 1.98e9,
+        "link_bytes_per_second": 63.0e9,
+        "link": "PCIe 5.0 x16",
+    }
     return DeviceInfo(**fields | changes)
 
 
@@ -29,25 +36,56 @@ def cpu(**changes: object) -> DeviceInfo:
     return DeviceInfo(**fields | changes)
 
 
-def series(device: str, value: float, *, burn: str = "gemm", case: str = BF16, metric: str = FLOPS, count: int = 30,  # noqa: PLR0913
-           noise: float = 0.0, seed: int = 0, start: float = 0.0) -> Measurement:
+def series(  # noqa: PLR0913 - one argument a field
+    device: str,
+    value: float,
+    *,
+    burn: str = "gemm",
+    case: str = BF16,
+    metric: str = FLOPS,
+    count: int = 30,
+    noise: float = 0.0,
+    seed: int = 0,
+    start: float = 0.0,
+) -> Measurement:
     """`count` points a second apart about `value`, and their steady state."""
     generator = random.Random(f"{seed}/{device}/{burn}/{case}")
-    points = [Point(device=device, burn=burn, case=case, metric=metric, at_seconds=start + 1.0 + i,
-                    value=value * (1 + noise * generator.gauss(0, 1))) for i in range(count)]
+    points = [
+        Point(
+            device=device,
+            burn=burn,
+            case=case,
+            metric=metric,
+            at_seconds=start + 1.0 + i,
+            value=value * (1 + noise * generator.gauss(0, 1)),
+        )
+        for i in range(count)
+    ]
     return measure(points)[0]
 
 
 def readings(uuid: str, count: int = 30, **fields: object) -> tuple[GpuReading, ...]:
     """One a second; a callable field is called with the index."""
-    return tuple(GpuReading(uuid=uuid, at_seconds=float(i), **{
-        name: value(i) if callable(value) else value for name, value in fields.items()}) for i in range(count))
+    return tuple(
+        GpuReading(
+            uuid=uuid,
+            at_seconds=float(i),
+            **{name: value(i) if callable(value) else value for name, value in fields.items()},
+        )
+        for i in range(count)
+    )
 
 
 def node(devices: Sequence[DeviceInfo], measurements: Sequence[Measurement] = (), **fields: object) -> NodeEvidence:
     """Evidence of one node."""
-    return NodeEvidence(node="node001", devices=tuple(devices), versions={}, measurements=tuple(measurements),
-                        repeat={"gemm": "fryer run --burns gemm", "memory": "fryer run --burns memory"}, **fields)
+    return NodeEvidence(
+        node="node001",
+        devices=tuple(devices),
+        versions={},
+        measurements=tuple(measurements),
+        repeat={"gemm": "fryer run --burns gemm", "memory": "fryer run --burns memory"},
+        **fields,
+    )
 
 
 def h100s(values: Mapping[int, float] | Sequence[float], **fields: object) -> NodeEvidence:
@@ -58,8 +96,18 @@ def h100s(values: Mapping[int, float] | Sequence[float], **fields: object) -> No
 @pytest.fixture(scope="session")
 def make() -> SimpleNamespace:
     """The builders above."""
-    return SimpleNamespace(gpu=gpu, cpu=cpu, series=series, readings=readings, node=node, h100s=h100s, H100=H100,
-                           BF16=BF16, BYTES=BYTES, FLOPS=FLOPS)
+    return SimpleNamespace(
+        gpu=gpu,
+        cpu=cpu,
+        series=series,
+        readings=readings,
+        node=node,
+        h100s=h100s,
+        H100=H100,
+        BF16=BF16,
+        BYTES=BYTES,
+        FLOPS=FLOPS,
+    )
 
 
 def codes(verdict_or_conclusions: object, device: str | None = None) -> dict[str, str]:

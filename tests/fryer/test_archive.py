@@ -27,8 +27,9 @@ from watchdog.store.connection import writing
 from watchdog.vocabulary.errors import StoreError, UsageError
 from watchdog.vocabulary.verdicts import Verdict
 
-PLAN = Plan(nodes=("n1",), dtypes=("bf16",), phases=(Phase(burn="gemm", seconds=4.0),), seed=2**63 + 1,
-            memory_ratio=0.9)
+PLAN = Plan(
+    nodes=("n1",), dtypes=("bf16",), phases=(Phase(burn="gemm", seconds=4.0),), seed=2**63 + 1, memory_ratio=0.9
+)
 
 
 def a_device(name: str = "gpu0", uuid: str = "GPU-1", part: str = "H100", kind: str = "cuda") -> DeviceInfo:
@@ -36,19 +37,45 @@ def a_device(name: str = "gpu0", uuid: str = "GPU-1", part: str = "H100", kind: 
 
 
 def a_measurement(value: float, device: str = "gpu0", burn: str = "gemm", case: str = "bf16") -> Measurement:
-    points = tuple(Point(device=device, burn=burn, case=case, metric=FLOPS, at_seconds=float(at), value=value)
-                   for at in range(3))
-    return Measurement(device=device, burn=burn, case=case, metric=FLOPS, value=value, spread_ratio=0.01,
-                       steady_from_seconds=1.0, digest=None, series=points)
+    points = tuple(
+        Point(device=device, burn=burn, case=case, metric=FLOPS, at_seconds=float(at), value=value) for at in range(3)
+    )
+    return Measurement(
+        device=device,
+        burn=burn,
+        case=case,
+        metric=FLOPS,
+        value=value,
+        spread_ratio=0.01,
+        steady_from_seconds=1.0,
+        digest=None,
+        series=points,
+    )
 
 
-def a_result(run_id: str, started_at: str, value: float, *, verdict: Verdict = Verdict.PASS,
-             device: DeviceInfo | None = None, node: str = "n1", **more: Any) -> RunResult:
+def a_result(
+    run_id: str,
+    started_at: str,
+    value: float,
+    *,
+    verdict: Verdict = Verdict.PASS,
+    device: DeviceInfo | None = None,
+    node: str = "n1",
+    **more: Any,
+) -> RunResult:
     device = device or a_device()
-    evidence = NodeEvidence(node=node, devices=(device,), versions={"fryer": "0.1.0"},
-                            measurements=(a_measurement(value, device.name, **more),))
-    judged = NodeVerdict(node=node, verdict=verdict, reasons=(),
-                         devices=(DeviceVerdict(device=device.name, verdict=verdict, reasons=()),))
+    evidence = NodeEvidence(
+        node=node,
+        devices=(device,),
+        versions={"fryer": "0.1.0"},
+        measurements=(a_measurement(value, device.name, **more),),
+    )
+    judged = NodeVerdict(
+        node=node,
+        verdict=verdict,
+        reasons=(),
+        devices=(DeviceVerdict(device=device.name, verdict=verdict, reasons=()),),
+    )
     info = RunInfo(run_id=run_id, started_at=started_at, plan=PLAN, command="fryer run")
     return RunResult(info=info, seconds=4.5, evidence=(evidence,), verdicts=(judged,))
 
@@ -62,10 +89,17 @@ words = st.text(st.characters(exclude_categories=("Cs",)), max_size=6)
 numbers = st.floats(allow_nan=False)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | words,
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2), max_leaves=3)
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(words, inner, max_size=2),
+    max_leaves=3,
+)
 SIMPLE: dict[object, st.SearchStrategy[Any]] = {
-    str: words, float: numbers, object: plain, int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans(),
-    type(None): st.none()}
+    str: words,
+    float: numbers,
+    object: plain,
+    int: st.integers(-(2**63), 2**63 - 1),
+    bool: st.booleans(),
+    type(None): st.none(),
+}
 
 
 def anything(kind: Any, **given: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -94,12 +128,20 @@ def measurements(draw: st.DrawFn, devices: list[str]) -> Measurement:
 @st.composite
 def nodes(draw: st.DrawFn) -> tuple[NodeEvidence, NodeVerdict]:
     names = draw(st.lists(words, max_size=2, unique=True))
-    evidence = draw(anything(
-        NodeEvidence, measurements=st.lists(measurements(names), max_size=2).map(tuple) if names else st.just(()),
-        devices=st.tuples(*(anything(DeviceInfo, name=st.just(name)) for name in names))))
-    judged = draw(anything(
-        NodeVerdict, node=st.just(evidence.node),
-        devices=st.tuples(*(anything(DeviceVerdict, device=st.just(name)) for name in names))))
+    evidence = draw(
+        anything(
+            NodeEvidence,
+            measurements=st.lists(measurements(names), max_size=2).map(tuple) if names else st.just(()),
+            devices=st.tuples(*(anything(DeviceInfo, name=st.just(name)) for name in names)),
+        )
+    )
+    judged = draw(
+        anything(
+            NodeVerdict,
+            node=st.just(evidence.node),
+            devices=st.tuples(*(anything(DeviceVerdict, device=st.just(name)) for name in names)),
+        )
+    )
     return evidence, judged
 
 
@@ -107,8 +149,12 @@ def nodes(draw: st.DrawFn) -> tuple[NodeEvidence, NodeVerdict]:
 def results(draw: st.DrawFn) -> RunResult:
     pairs = draw(st.lists(nodes(), max_size=2))
     info = draw(anything(RunInfo, run_id=st.uuids().map(str), started_at=st.datetimes().map(lambda t: t.isoformat())))
-    return RunResult(info=info, seconds=draw(numbers), evidence=tuple(evidence for evidence, _ in pairs),
-                     verdicts=tuple(verdict for _, verdict in pairs))
+    return RunResult(
+        info=info,
+        seconds=draw(numbers),
+        evidence=tuple(evidence for evidence, _ in pairs),
+        verdicts=tuple(verdict for _, verdict in pairs),
+    )
 
 
 slowly = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -169,17 +215,26 @@ def test_a_result_is_never_kept_twice(store: Store) -> None:
     assert load(store, "r1").evidence[0].measurements[0].value == 1.0
 
 
-@pytest.mark.parametrize(("spoil", "said"), [
-    (lambda result: replace(result, verdicts=()), "can't be kept as it is"),
-    (lambda result: replace(result, evidence=(replace(result.evidence[0], devices=(a_device("gpu7"),)),)),
-     r"evidence on n1 \['gpu7'\], but verdicts on n1 \['gpu0'\]"),
-    (lambda result: replace(result, info=replace(result.info, started_at="yesterday")), "yesterday"),
-    (lambda result: replace(
-        result, evidence=(replace(result.evidence[0], measurements=(a_measurement(1.0, "gpu9"),)),)),
-     "a measurement of 'gpu9', which is no device of this node"),
-])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda result: replace(result, verdicts=()), "can't be kept as it is"),
+        (
+            lambda result: replace(result, evidence=(replace(result.evidence[0], devices=(a_device("gpu7"),)),)),
+            r"evidence on n1 \['gpu7'\], but verdicts on n1 \['gpu0'\]",
+        ),
+        (lambda result: replace(result, info=replace(result.info, started_at="yesterday")), "yesterday"),
+        (
+            lambda result: replace(
+                result, evidence=(replace(result.evidence[0], measurements=(a_measurement(1.0, "gpu9"),)),)
+            ),
+            "a measurement of 'gpu9', which is no device of this node",
+        ),
+    ],
+)
 def test_a_result_that_contradicts_itself_is_refused_and_can_still_be_spooled(
-        store: Store, tmp_path: Path, spoil: Any, said: str) -> None:
+    store: Store, tmp_path: Path, spoil: Any, said: str
+) -> None:
     result = spoil(a_result("r1", "2026-01-01T00:00:00Z", 1.0))
     with pytest.raises(StoreError, match=said):
         save(store, result)
@@ -204,9 +259,16 @@ def test_the_past_of_a_device_is_its_newest_figure_of_each_burn_and_case(store: 
     save(store, a_result("r4", "2026-01-04T00:00:00Z", 4.0, device=a_device(uuid="GPU-2")))
     past = own_past(store, ["GPU-1", "GPU-none"])
     assert [(p.burn, p.value, p.run_id, p.at) for p in past] == [
-        ("hbm", 2.0, "r2", "2026-01-02T00:00:00+00:00"), ("gemm", 3.0, "r3", "2026-01-03T00:00:00.5Z")]
+        ("hbm", 2.0, "r2", "2026-01-02T00:00:00+00:00"),
+        ("gemm", 3.0, "r3", "2026-01-03T00:00:00.5Z"),
+    ]
     assert (past[0].node, past[0].part, past[0].uuid, past[0].case, past[0].metric) == (
-        "n1", "H100", "GPU-1", "bf16", FLOPS)
+        "n1",
+        "H100",
+        "GPU-1",
+        "bf16",
+        FLOPS,
+    )
 
 
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.PASS, Verdict.WARN)])
@@ -229,8 +291,12 @@ def test_simulated_and_real_devices_are_no_yardstick_for_each_other(store: Store
 
 def test_the_fleet_is_every_other_device_of_the_same_part(store: Store) -> None:
     for index, (uuid, part) in enumerate([("GPU-1", "H100"), ("GPU-2", "H100"), ("GPU-3", "H100"), ("GPU-4", "A100")]):
-        save(store, a_result(f"r{index}", f"2026-01-0{index + 1}T00:00:00Z", float(index),
-                             device=a_device(uuid=uuid, part=part)))
+        save(
+            store,
+            a_result(
+                f"r{index}", f"2026-01-0{index + 1}T00:00:00Z", float(index), device=a_device(uuid=uuid, part=part)
+            ),
+        )
     save(store, a_result("r9", "2026-01-09T00:00:00Z", 9.0, device=a_device(uuid="GPU-2")))
     assert values(fleet_past(store, ["H100"], ["GPU-1"])) == [2.0, 9.0]
     assert values(fleet_past(store, ["A100", "B200"], [])) == [3.0]
@@ -250,14 +316,20 @@ def test_a_result_that_names_a_field_of_another_fryer_is_refused_by_name(tmp_pat
         result_from_json(document)
 
 
-@pytest.mark.parametrize(("key", "value", "said"), [
-    ("schema", "fryer/other", "its schema is 'fryer/other', not 'fryer/result'"),
-    ("version", 2, "its version is 2, and this Fryer reads version 1"),
-    ("seconds", "long", "result.seconds is 'long', no number"),
-    ("verdicts", {}, "result.verdicts is {}, no list"),
-    ("verdicts", [{"node": "n", "verdict": "GOOD", "devices": [], "reasons": []}],
-     r"result.verdicts\[0\].verdict is 'GOOD', none of PASS, WARN, FAIL"),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("schema", "fryer/other", "its schema is 'fryer/other', not 'fryer/result'"),
+        ("version", 2, "its version is 2, and this Fryer reads version 1"),
+        ("seconds", "long", "result.seconds is 'long', no number"),
+        ("verdicts", {}, "result.verdicts is {}, no list"),
+        (
+            "verdicts",
+            [{"node": "n", "verdict": "GOOD", "devices": [], "reasons": []}],
+            r"result.verdicts\[0\].verdict is 'GOOD', none of PASS, WARN, FAIL",
+        ),
+    ],
+)
 def test_a_document_that_is_no_result_says_where(key: str, value: object, said: str) -> None:
     document = result_to_json(a_result("r1", "2026-01-01T00:00:00Z", 1.0)) | {key: value}
     with pytest.raises(DocumentError, match=said):
@@ -283,10 +355,15 @@ def test_a_spooled_result_is_this_users_alone_and_leaves_nothing_beside_it(tmp_p
     assert unspool(path) == result
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"{", "no JSON document"), (b"\xff\xfe\xfd", "no JSON document"), (b"[]", "holds no result of `fryer run`"),
-    (b"[" * 100_000, "no JSON document"),
-])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "no JSON document"),
+        (b"\xff\xfe\xfd", "no JSON document"),
+        (b"[]", "holds no result of `fryer run`"),
+        (b"[" * 100_000, "no JSON document"),
+    ],
+)
 def test_a_file_that_is_no_spooled_result_says_so(tmp_path: Path, content: bytes, said: str) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(UsageError, match=said):

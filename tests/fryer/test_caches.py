@@ -10,8 +10,10 @@ def cpus(tmp_path, monkeypatch):
     """Four processors: own caches at level 2, and a level 3 for each pair."""
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     for processor in range(4):
-        for index, level, size, shared in ((2, 2, "1024K", f"{processor}"),
-                                           (3, 3, "32M", "0-1" if processor < 2 else "2-3")):
+        for index, level, size, shared in (
+            (2, 2, "1024K", f"{processor}"),
+            (3, 3, "32M", "0-1" if processor < 2 else "2-3"),
+        ):
             folder = tmp_path / f"devices/system/cpu/cpu{processor}/cache/index{index}"
             folder.mkdir(parents=True)
             (folder / "level").write_text(f"{level}\n")

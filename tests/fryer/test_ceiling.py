@@ -8,8 +8,14 @@ from watchdog.collectors.readings import HostReading
 
 
 def host(clock):
-    return HostReading(at_seconds=1.0, pressure_some_ratio=None, others_ratio=None, steal_ratio=None,
-                       clock_hertz=clock, memory_available_bytes=None)
+    return HostReading(
+        at_seconds=1.0,
+        pressure_some_ratio=None,
+        others_ratio=None,
+        steal_ratio=None,
+        clock_hertz=clock,
+        memory_available_bytes=None,
+    )
 
 
 def test_the_peak_of_a_gpu_is_scaled_to_its_highest_clock(make):
@@ -18,8 +24,9 @@ def test_the_peak_of_a_gpu_is_scaled_to_its_highest_clock(make):
 
 
 def test_the_clock_seen_under_load_lowers_the_ceiling(make):
-    evidence = make.node([make.gpu(0)], gpu_readings={
-        "gpu0": make.readings("GPU-0000", 31, sm_clock_hertz=lambda i: 1.4e9 + 1e6 * i)})
+    evidence = make.node(
+        [make.gpu(0)], gpu_readings={"gpu0": make.readings("GPU-0000", 31, sm_clock_hertz=lambda i: 1.4e9 + 1e6 * i)}
+    )
     assert ceiling(make.series("gpu0", 1e12), evidence).value == pytest.approx(989.5e12 * 1430 / 1830)
 
 
@@ -31,17 +38,32 @@ def test_readings_from_before_the_burn_or_too_few_do_not_count(make):
     assert ceiling(few, make.node([make.gpu(0)], gpu_readings=before)).value > 1e15
 
 
-@pytest.mark.parametrize(("burn", "case", "expected"), [
-    ("hbm", "copy", 3.352e12), ("hbm", "triad", 3.352e12), ("p2p", "to gpu1", 450e9), ("p2p", "both gpu1", 900e9),
-    ("pcie", "h2d", 63e9), ("pcie", "both", 126e9)])
+@pytest.mark.parametrize(
+    ("burn", "case", "expected"),
+    [
+        ("hbm", "copy", 3.352e12),
+        ("hbm", "triad", 3.352e12),
+        ("p2p", "to gpu1", 450e9),
+        ("p2p", "both gpu1", 900e9),
+        ("pcie", "h2d", 63e9),
+        ("pcie", "both", 126e9),
+    ],
+)
 def test_bytes_have_the_ceiling_of_their_wires(make, burn, case, expected):
     found = make.series("gpu0", 1e9, burn=burn, case=case, metric=make.BYTES)
     assert ceiling(found, make.node([make.gpu(0)])).value == expected
 
 
 def test_what_is_not_known_has_no_ceiling(make):
-    evidence = make.node([make.gpu(0, part="NVIDIA X1"), make.gpu(1, link_bytes_per_second=None), make.cpu(),
-                          make.gpu(2, clock_max_hertz=None), make.gpu(3, part="NVIDIA B200")])
+    evidence = make.node(
+        [
+            make.gpu(0, part="NVIDIA X1"),
+            make.gpu(1, link_bytes_per_second=None),
+            make.cpu(),
+            make.gpu(2, clock_max_hertz=None),
+            make.gpu(3, part="NVIDIA B200"),
+        ]
+    )
     assert ceiling(make.series("gpu0", 1e18), evidence) is None
     assert ceiling(make.series("gpu1", 1e18, burn="pcie", case="h2d", metric=make.BYTES), evidence) is None
     assert ceiling(make.series("cpu0", 1e18), evidence) is None

@@ -39,10 +39,19 @@ def driver(tmp_path, monkeypatch):
 
 
 ENTRIES = (
-    CudaEntry(uuid="00010203-0405-0607-0809-0a0b0c0d0e0f", name="NVIDIA H100 80GB HBM3", pci_bus_id="0000:2a:00.0",
-              memory_bytes=85899345920),
-    CudaEntry(uuid="10111213-1415-1617-1819-1a1b1c1d1e1f", name="NVIDIA H100 80GB HBM3", pci_bus_id="0000:29:00.0",
-              memory_bytes=85899345920))
+    CudaEntry(
+        uuid="00010203-0405-0607-0809-0a0b0c0d0e0f",
+        name="NVIDIA H100 80GB HBM3",
+        pci_bus_id="0000:2a:00.0",
+        memory_bytes=85899345920,
+    ),
+    CudaEntry(
+        uuid="10111213-1415-1617-1819-1a1b1c1d1e1f",
+        name="NVIDIA H100 80GB HBM3",
+        pci_bus_id="0000:29:00.0",
+        memory_bytes=85899345920,
+    ),
+)
 
 
 def test_the_driver_is_asked_in_this_process_and_in_one_of_its_own(driver):
@@ -60,8 +69,13 @@ def test_a_driver_that_hides_all_devices_gives_none(driver, monkeypatch):
     assert list_cuda() == ()
 
 
-@pytest.mark.parametrize(("name", "code", "words"), [("FAKE_INIT", "802", "cuInit failed with CUDA error 802"),
-                                                     ("FAKE_MEMORY", "999", "cuDeviceTotalMem_v2 failed with CUDA")])
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("FAKE_INIT", "802", "cuInit failed with CUDA error 802"),
+        ("FAKE_MEMORY", "999", "cuDeviceTotalMem_v2 failed with CUDA"),
+    ],
+)
 def test_a_driver_that_fails_is_quoted(driver, monkeypatch, name, code, words):
     monkeypatch.setenv(name, code)
     with pytest.raises(SourceFailed, match=words):

@@ -12,10 +12,24 @@ from watchdog.vocabulary.verdicts import Verdict
 
 
 def a_figure(run: int, value: float, **more: str) -> Figure:
-    figure = Figure(run_id=f"r{run}", started_at=f"2026-01-{run:02}T00:00:00Z", started_epoch_seconds=float(run),
-                    node="n1", device="gpu0", kind="cuda", part="H100", uuid="GPU-1", serial=None, burn="gemm",
-                    case="bf16", metric="flops_per_second", value=value, spread_ratio=0.0, digest=None,
-                    verdict=Verdict.PASS)
+    figure = Figure(
+        run_id=f"r{run}",
+        started_at=f"2026-01-{run:02}T00:00:00Z",
+        started_epoch_seconds=float(run),
+        node="n1",
+        device="gpu0",
+        kind="cuda",
+        part="H100",
+        uuid="GPU-1",
+        serial=None,
+        burn="gemm",
+        case="bf16",
+        metric="flops_per_second",
+        value=value,
+        spread_ratio=0.0,
+        digest=None,
+        verdict=Verdict.PASS,
+    )
     return replace(figure, **more)
 
 
@@ -25,12 +39,20 @@ def changes(figures: list[Figure]) -> list[tuple[float | None, float | None]]:
 
 def test_changes_count_from_the_run_before_and_from_the_first() -> None:
     assert changes([a_figure(1, 100.0), a_figure(2, 50.0), a_figure(3, 75.0)]) == [
-        (None, None), (-0.5, -0.5), (0.5, -0.25)]
+        (None, None),
+        (-0.5, -0.5),
+        (0.5, -0.25),
+    ]
 
 
 def test_a_device_a_burn_a_case_and_a_simulation_have_series_of_their_own() -> None:
-    others = [{"uuid": "GPU-2"}, {"burn": "hbm"}, {"case": "fp16"}, {"metric": "bytes_per_second"},
-              {"kind": "simulated"}]
+    others = [
+        {"uuid": "GPU-2"},
+        {"burn": "hbm"},
+        {"case": "fp16"},
+        {"metric": "bytes_per_second"},
+        {"kind": "simulated"},
+    ]
     for other in others:
         assert changes([a_figure(1, 100.0), a_figure(2, 50.0, **other)]) == [(None, None)] * 2
 

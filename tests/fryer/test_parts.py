@@ -13,8 +13,13 @@ FIGURES = [(part, key, figure) for part in PARTS.values() for key, figure in par
 FLOORS = [(part, key, figure) for part, key, figure in FIGURES if figure.floor]
 
 # Streaming multiprocessors: NVIDIA H100 and A100 architecture white papers.
-NUM_SMS = {"NVIDIA H100 PCIe": 114, "NVIDIA A100-SXM4-80GB": 108, "NVIDIA A100-SXM4-40GB": 108,
-           "NVIDIA A100 80GB PCIe": 108, "NVIDIA A100-PCIE-40GB": 108}
+NUM_SMS = {
+    "NVIDIA H100 PCIe": 114,
+    "NVIDIA A100-SXM4-80GB": 108,
+    "NVIDIA A100-SXM4-40GB": 108,
+    "NVIDIA A100 80GB PCIe": 108,
+    "NVIDIA A100-PCIE-40GB": 108,
+}
 
 
 def name(case):
@@ -87,8 +92,11 @@ def test_a_floor_holds_only_for_the_shape_it_was_measured_at():
 
 
 def test_figures_that_nobody_measured_have_no_floor():
-    assert all(figure.floor is None for name in ("NVIDIA H100 PCIe", "NVIDIA B200", "NVIDIA A100-PCIE-40GB")
-               for figure in PARTS[name].figures.values())
+    assert all(
+        figure.floor is None
+        for name in ("NVIDIA H100 PCIe", "NVIDIA B200", "NVIDIA A100-PCIE-40GB")
+        for figure in PARTS[name].figures.values()
+    )
 
 
 @pytest.mark.parametrize(("theoretical", "practical"), [(63.015e9, 55e9), (31.508e9, 25e9), (15.754e9, 14e9)])

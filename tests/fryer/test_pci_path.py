@@ -2,14 +2,21 @@ import pytest
 
 from fryer.pci_path import Link, PciPath, read_pci_path
 
-GEN = {1: "2.5 GT/s PCIe", 2: "5.0 GT/s PCIe", 3: "8.0 GT/s PCIe", 4: "16.0 GT/s PCIe", 5: "32.0 GT/s PCIe",
-       6: "64.0 GT/s PCIe"}
+GEN = {
+    1: "2.5 GT/s PCIe",
+    2: "5.0 GT/s PCIe",
+    3: "8.0 GT/s PCIe",
+    4: "16.0 GT/s PCIe",
+    5: "32.0 GT/s PCIe",
+    6: "64.0 GT/s PCIe",
+}
 GPU = "0000:18:00.0"
 
 
 def link(generation, width, at):
-    return Link(pci_bus_id=at, gigatransfers_per_second={1: 2.5, 2: 5, 3: 8, 4: 16, 5: 32, 6: 64}[generation],
-                width=width)
+    return Link(
+        pci_bus_id=at, gigatransfers_per_second={1: 2.5, 2: 5, 3: 8, 4: 16, 5: 32, 6: 64}[generation], width=width
+    )
 
 
 @pytest.fixture
@@ -34,8 +41,12 @@ def build(tmp_path):
 
 def switched(leg, own=(5, 16), own_now=(5, 16)):
     """A GPU behind a switch whose leg to the processor is `leg`."""
-    return (("0000:15:01.0", leg, leg), ("0000:16:00.0", (5, 16), leg), ("0000:17:00.0", (5, 16), own_now),
-            (GPU, own, own_now))
+    return (
+        ("0000:15:01.0", leg, leg),
+        ("0000:16:00.0", (5, 16), leg),
+        ("0000:17:00.0", (5, 16), own_now),
+        (GPU, own, own_now),
+    )
 
 
 def test_a_narrow_leg_between_switch_and_processor_sets_the_rate(build):
@@ -67,8 +78,12 @@ def test_a_link_can_do_what_both_its_ends_can(build):
 
 def test_the_two_sides_of_a_switch_are_no_link(build):
     """A switch's lower port that can do little limits its own link, not the one above it."""
-    path = build(("0000:15:01.0", (5, 16), (5, 16)), ("0000:16:00.0", (5, 16), (5, 16)),
-                 ("0000:17:00.0", (3, 4), (3, 4)), (GPU, (5, 16), (3, 4)))
+    path = build(
+        ("0000:15:01.0", (5, 16), (5, 16)),
+        ("0000:16:00.0", (5, 16), (5, 16)),
+        ("0000:17:00.0", (3, 4), (3, 4)),
+        (GPU, (5, 16), (3, 4)),
+    )
     assert path.capability == link(3, 4, GPU)
 
 
@@ -91,7 +106,8 @@ def test_an_address_in_upper_case_is_found(build, tmp_path):
     assert read_pci_path("0000:1B:00.0", tmp_path).capability == link(5, 16, "0000:1b:00.0")
 
 
-@pytest.mark.parametrize(("generation", "gigabytes"), [(1, 4.0), (2, 8.0), (3, 15.754), (4, 31.508), (5, 63.015),
-                                                       (6, 121.0)])
+@pytest.mark.parametrize(
+    ("generation", "gigabytes"), [(1, 4.0), (2, 8.0), (3, 15.754), (4, 31.508), (5, 63.015), (6, 121.0)]
+)
 def test_rates_of_sixteen_lanes_are_those_after_the_line_code(generation, gigabytes):
     assert link(generation, 16, GPU).bytes_per_second == pytest.approx(gigabytes * 1e9, rel=1e-4)

@@ -16,20 +16,33 @@ HEX = "{0}{0}{0}{0}{0}{0}{0}{0}-0000-0000-0000-000000000000"
 def identity(index):
     """GPU `index` in the order of NVML."""
     return GpuIdentity(
-        index=index, uuid=f"GPU-{HEX.format(index)}", name="NVIDIA H100 80GB HBM3", serial=f"16500{index}",
-        pci_bus_id=f"0000:{0x18 + index:02x}:00.0", vbios="96.00.99.00.01", driver="570.00", memory_bytes=85 << 30,
-        power_limit_watts=700.0, sm_clock_max_hertz=1.98e9)
+        index=index,
+        uuid=f"GPU-{HEX.format(index)}",
+        name="NVIDIA H100 80GB HBM3",
+        serial=f"16500{index}",
+        pci_bus_id=f"0000:{0x18 + index:02x}:00.0",
+        vbios="96.00.99.00.01",
+        driver="570.00",
+        memory_bytes=85 << 30,
+        power_limit_watts=700.0,
+        sm_clock_max_hertz=1.98e9,
+    )
 
 
 def entry(index):
     """The same GPU as CUDA shows it."""
-    return CudaEntry(uuid=HEX.format(index), name="NVIDIA H100 80GB HBM3", pci_bus_id=f"0000:{0x18 + index:02x}:00.0",
-                     memory_bytes=84 << 30)
+    return CudaEntry(
+        uuid=HEX.format(index),
+        name="NVIDIA H100 80GB HBM3",
+        pci_bus_id=f"0000:{0x18 + index:02x}:00.0",
+        memory_bytes=84 << 30,
+    )
 
 
 def slice_of(index, number):
-    return replace(entry(index), uuid=HEX.format("abcdef"[number]), name="NVIDIA H100 80GB HBM3 MIG 3g.40gb",
-                   memory_bytes=40 << 30)
+    return replace(
+        entry(index), uuid=HEX.format("abcdef"[number]), name="NVIDIA H100 80GB HBM3 MIG 3g.40gb", memory_bytes=40 << 30
+    )
 
 
 def ordinals(found):
@@ -62,20 +75,34 @@ def test_slices_are_devices_of_their_own_with_the_serial_of_their_gpu():
     assert ordinals(found) == {"gpu0mig0": 0, "gpu0mig1": 1, "gpu1": 2}
     info = found[1].info
     assert (info.uuid, info.part, info.serial, info.memory_bytes) == (
-        f"MIG-{HEX.format('b')}", "NVIDIA H100 80GB HBM3 MIG 3g.40gb", "165000", 40 << 30)
+        f"MIG-{HEX.format('b')}",
+        "NVIDIA H100 80GB HBM3 MIG 3g.40gb",
+        "165000",
+        40 << 30,
+    )
 
 
 def test_a_gpu_without_nvml_is_described_by_cuda():
     (found,) = find_gpus((), [entry(3)], is_limited=False)
     assert (found.cuda_ordinal, found.info.name, found.info.uuid, found.info.serial) == (
-        0, "gpu0", identity(3).uuid, None)
+        0,
+        "gpu0",
+        identity(3).uuid,
+        None,
+    )
 
 
 def test_what_nvml_knows_of_a_gpu_is_kept():
     (found,) = find_gpus([identity(5)], [entry(5)], is_limited=False)
-    assert (found.info.name, found.info.kind, found.info.serial, found.info.vbios, found.info.driver,
-            found.info.clock_max_hertz, found.info.memory_bytes) == (
-        "gpu5", "cuda", "165005", "96.00.99.00.01", "570.00", 1.98e9, 85 << 30)
+    assert (
+        found.info.name,
+        found.info.kind,
+        found.info.serial,
+        found.info.vbios,
+        found.info.driver,
+        found.info.clock_max_hertz,
+        found.info.memory_bytes,
+    ) == ("gpu5", "cuda", "165005", "96.00.99.00.01", "570.00", 1.98e9, 85 << 30)
 
 
 @pytest.fixture
@@ -142,9 +169,13 @@ def test_versions_name_what_is_there_and_leave_out_what_is_not(tmp_path):
     assert "driver" not in versions(tmp_path)
 
 
-@pytest.mark.parametrize("line", [
-    "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024",
-    "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.15  Release Build  (builder)"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 22:23:56 UTC 2024",
+        "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  550.54.15  Release Build  (builder)",
+    ],
+)
 def test_the_driver_version_is_read_from_both_kinds_of_kernel_module(tmp_path, line):
     (tmp_path / "proc/driver/nvidia").mkdir(parents=True)
     (tmp_path / "proc/driver/nvidia/version").write_text(f"{line}\nGCC version: gcc 12.2.0\n")
@@ -152,6 +183,8 @@ def test_the_driver_version_is_read_from_both_kinds_of_kernel_module(tmp_path, l
 
 
 def test_the_platform_is_known_without_importing_torch():
-    code = ("import sys; from fryer.platform import discover, versions; versions(); discover('n1', None);"
-            "sys.exit('torch' in sys.modules)")
+    code = (
+        "import sys; from fryer.platform import discover, versions; versions(); discover('n1', None);"
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,8 +15,25 @@ FRYER = str(Path(sys.executable).with_name("fryer"))
 
 @pytest.mark.parametrize("name", ready_names())
 def test_a_ready_scenario_leads_to_the_verdict_that_it_promises(name: str, tmp_path: Path) -> None:
-    done = subprocess.run([FRYER, "run", "--nodes", "localhost", "--duration", "20s", "--simulate", name, "--json",
-                           "--state", str(tmp_path)], check=False, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [
+            FRYER,
+            "run",
+            "--nodes",
+            "localhost",
+            "--duration",
+            "20s",
+            "--simulate",
+            name,
+            "--json",
+            "--state",
+            str(tmp_path),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     expect = load(name).expect
     assert expect is not None
     last = json.loads(done.stdout.splitlines()[-1])

@@ -27,13 +27,15 @@ def machine(tmp_path):
 def test_processors_are_grouped_by_socket_with_cores_and_memory(machine):
     assert read_sockets(range(8), machine) == (
         Socket(package=0, processors=(0, 1, 4, 5), cores=2, memory_bytes=1000 * 1024),
-        Socket(package=1, processors=(2, 3, 6, 7), cores=2, memory_bytes=2000 * 1024))
+        Socket(package=1, processors=(2, 3, 6, 7), cores=2, memory_bytes=2000 * 1024),
+    )
 
 
 def test_only_processors_that_we_may_run_on_count(machine):
     assert read_sockets({0, 4, 3}, machine) == (
         Socket(package=0, processors=(0, 4), cores=1, memory_bytes=1000 * 1024),
-        Socket(package=1, processors=(3,), cores=1, memory_bytes=2000 * 1024))
+        Socket(package=1, processors=(3,), cores=1, memory_bytes=2000 * 1024),
+    )
 
 
 def test_one_socket_alone_has_the_memory_of_the_machine(machine):

@@ -10,8 +10,10 @@ from fryer.steady import measure, robust_sigma, standard_error_ratio, steady
 
 
 def points(values, device="gpu0", case="bf16"):
-    return [Point(device=device, burn="gemm", case=case, metric=FLOPS, at_seconds=1.0 + i, value=v)
-            for i, v in zip(counter(), values, strict=False)]
+    return [
+        Point(device=device, burn="gemm", case=case, metric=FLOPS, at_seconds=1.0 + i, value=v)
+        for i, v in zip(counter(), values, strict=False)
+    ]
 
 
 def noisy(level, length, noise, seed):
@@ -64,8 +66,12 @@ def test_a_level_that_drops_late_and_stays_down_is_not_steady():
 
 
 def test_noise_alone_is_called_steady():
-    refused = [(length, seed) for length in (12, 20, 60, 300) for seed in range(250)
-               if steady(points(noisy(1e12, length, 0.02, seed))).from_seconds is None]
+    refused = [
+        (length, seed)
+        for length in (12, 20, 60, 300)
+        for seed in range(250)
+        if steady(points(noisy(1e12, length, 0.02, seed))).from_seconds is None
+    ]
     assert len(refused) <= 10, refused
 
 
@@ -95,18 +101,25 @@ def test_a_dip_costs_no_part_of_the_series(place):
 @settings(max_examples=100, deadline=None)
 def test_the_unit_does_not_matter(values, exponent):
     """Powers of two scale floats exactly, so everything relative stays bit for bit the same."""
-    plain, scaled = steady(points(values)), steady(points([v * 2.0 ** exponent for v in values]))
-    assert scaled.value == plain.value * 2.0 ** exponent
+    plain, scaled = steady(points(values)), steady(points([v * 2.0**exponent for v in values]))
+    assert scaled.value == plain.value * 2.0**exponent
     assert (scaled.spread_ratio, scaled.from_seconds, scaled.drift_ratio) == (
-        plain.spread_ratio, plain.from_seconds, plain.drift_ratio)
+        plain.spread_ratio,
+        plain.from_seconds,
+        plain.drift_ratio,
+    )
 
 
 @given(st.lists(st.floats(1.0, 2.0), min_size=1, max_size=80), st.integers(0, 100_000))
 @settings(max_examples=50, deadline=None)
 def test_when_the_series_began_does_not_matter(values, shift):
     early = points(values)
-    late = [Point(device=p.device, burn=p.burn, case=p.case, metric=p.metric, at_seconds=p.at_seconds + shift,
-                  value=p.value) for p in early]
+    late = [
+        Point(
+            device=p.device, burn=p.burn, case=p.case, metric=p.metric, at_seconds=p.at_seconds + shift, value=p.value
+        )
+        for p in early
+    ]
     first, second = steady(early), steady(late)
     assert (first.from_seconds is None) == (second.from_seconds is None)
     if first.from_seconds is not None:
@@ -131,8 +144,10 @@ def test_points_become_one_measurement_for_each_device_and_case():
     mixed = points([1.0, 2.0, 3.0], device="gpu1") + points([4.0] * 3) + points([5.0] * 3, case="fp8")
     found = measure(list(reversed(mixed)), {("gpu0", "gemm", "bf16"): "00000000000000ff"})
     assert {(m.device, m.case): (m.value, m.digest, len(m.series)) for m in found} == {
-        ("gpu1", "bf16"): (2.0, None, 3), ("gpu0", "bf16"): (4.0, "00000000000000ff", 3),
-        ("gpu0", "fp8"): (5.0, None, 3)}
+        ("gpu1", "bf16"): (2.0, None, 3),
+        ("gpu0", "bf16"): (4.0, "00000000000000ff", 3),
+        ("gpu0", "fp8"): (5.0, None, 3),
+    }
     assert all([p.at_seconds for p in m.series] == [1.0, 2.0, 3.0] for m in found)
 
 

@@ -17,7 +17,13 @@ def test_one_of_eight_is_named_with_what_the_others_found():
     ballots = [ballot(f"gpu{i}", "bad" if i == 3 else "good") for i in range(8)]
     (found,) = vote(ballots, PARTS)
     assert (found.device, found.digest, found.majority, found.num_agree, found.num_voters, found.is_tie) == (
-        "gpu3", "bad", "good", 7, 8, False)
+        "gpu3",
+        "bad",
+        "good",
+        7,
+        8,
+        False,
+    )
 
 
 def test_two_devices_that_disagree_are_both_inconclusive():
@@ -36,8 +42,12 @@ def test_different_parts_do_not_vote_together():
 
 
 def test_other_seeds_pairs_and_cases_are_other_products():
-    ballots = [ballot("gpu0", "a"), ballot("gpu1", "b", seed=8), ballot("gpu2", "c", pair=1),
-               ballot("gpu3", "d", case="fp8")]
+    ballots = [
+        ballot("gpu0", "a"),
+        ballot("gpu1", "b", seed=8),
+        ballot("gpu2", "c", pair=1),
+        ballot("gpu3", "d", case="fp8"),
+    ]
     assert vote(ballots, PARTS) == ()
 
 

@@ -38,8 +38,13 @@ class HostReader:
         now, last = self._totals(), self._last
         self._last = now
         return HostReading(
-            at_seconds=at_seconds, pressure_some_ratio=_pressure(last, now), others_ratio=_others(last, now),
-            steal_ratio=_steal(last, now), clock_hertz=self._clock_hertz(), memory_available_bytes=self._available())
+            at_seconds=at_seconds,
+            pressure_some_ratio=_pressure(last, now),
+            others_ratio=_others(last, now),
+            steal_ratio=_steal(last, now),
+            clock_hertz=self._clock_hertz(),
+            memory_available_bytes=self._available(),
+        )
 
     def _totals(self) -> _Totals:
         line = (self._text("proc/stat") or "").partition("\n")[0].split()
@@ -47,9 +52,13 @@ class HostReader:
         ticks = [int(word) / _TICKS for word in line[1:9]] if len(line) >= 9 and line[0] == "cpu" else []
         uptime = self._text("proc/uptime")
         return _Totals(
-            processors=sum(ticks) if ticks else None, busy=sum(ticks[:3] + ticks[5:7]), steal=sum(ticks[7:]),
-            ours=self._our_seconds(), pressure=self._pressure_seconds(),
-            uptime=float(uptime.split()[0]) if uptime else None)
+            processors=sum(ticks) if ticks else None,
+            busy=sum(ticks[:3] + ticks[5:7]),
+            steal=sum(ticks[7:]),
+            ours=self._our_seconds(),
+            pressure=self._pressure_seconds(),
+            uptime=float(uptime.split()[0]) if uptime else None,
+        )
 
     def _our_seconds(self) -> float:
         """Processor time of our process tree, ended children included: who waited for them keeps their time.

@@ -17,13 +17,25 @@ import pynvml
 from watchdog.collectors.readings import GpuIdentity, GpuReading, XidEvent
 from watchdog.vocabulary.errors import SourceFailed, SourceMissing
 
-_FIELDS = MappingProxyType({
-    38: ("nvlink_crc_flit", 1), 45: ("nvlink_crc_data", 1), 52: ("nvlink_replay", 1), 59: ("nvlink_recovery", 1),
-    82: ("memory_temperature_celsius", 1), 83: ("energy_joules", 1e-3), 142: ("remapped_rows_corrected", 1),
-    143: ("remapped_rows_uncorrected", 1), 144: ("remap_pending", 1), 145: ("remap_failed", 1),
-    186: ("power_watts", 1e-3), 230: ("recovery_action", 1), 269: ("thermal_software", 1e-9),
-    270: ("thermal_hardware", 1e-9), 271: ("power_brake_seconds", 1e-9),
-})
+_FIELDS = MappingProxyType(
+    {
+        38: ("nvlink_crc_flit", 1),
+        45: ("nvlink_crc_data", 1),
+        52: ("nvlink_replay", 1),
+        59: ("nvlink_recovery", 1),
+        82: ("memory_temperature_celsius", 1),
+        83: ("energy_joules", 1e-3),
+        142: ("remapped_rows_corrected", 1),
+        143: ("remapped_rows_uncorrected", 1),
+        144: ("remap_pending", 1),
+        145: ("remap_failed", 1),
+        186: ("power_watts", 1e-3),
+        230: ("recovery_action", 1),
+        269: ("thermal_software", 1e-9),
+        270: ("thermal_hardware", 1e-9),
+        271: ("power_brake_seconds", 1e-9),
+    }
+)
 """Field number -> what it is, and the factor from NVML's unit, mJ, mW, ns, to ours (nvml.h, NVML_FI_DEV_*)."""
 _MEMBERS = MappingProxyType({0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"})
 """`nvmlValueType_t` -> member of the union; a signed value read as unsigned shows -5 as 4294967291."""
@@ -31,8 +43,12 @@ _NVLINK_ERRORS = ("nvlink_crc_flit", "nvlink_crc_data", "nvlink_replay", "nvlink
 """Totals over all links of a GPU."""
 _SLOWDOWNS = ("thermal_software", "thermal_hardware")
 _LOST = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED)
-_DROPPED = (pynvml.NVML_ERROR_NOT_SUPPORTED, pynvml.NVML_ERROR_FUNCTION_NOT_FOUND, pynvml.NVML_ERROR_NO_PERMISSION,
-            pynvml.NVML_ERROR_INVALID_ARGUMENT)
+_DROPPED = (
+    pynvml.NVML_ERROR_NOT_SUPPORTED,
+    pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+    pynvml.NVML_ERROR_NO_PERMISSION,
+    pynvml.NVML_ERROR_INVALID_ARGUMENT,
+)
 """These answers do not change while the driver is loaded."""
 
 
@@ -87,9 +103,18 @@ class NvmlReader:
             self._attach(index)
             return self._identity(index, driver)
         except (_LostError, pynvml.NVMLError):
-            return GpuIdentity(index=index, uuid=self._uuids[index], name="unknown GPU", serial=None, pci_bus_id="",
-                               vbios=None, driver=driver, memory_bytes=None, power_limit_watts=None,
-                               sm_clock_max_hertz=None)
+            return GpuIdentity(
+                index=index,
+                uuid=self._uuids[index],
+                name="unknown GPU",
+                serial=None,
+                pci_bus_id="",
+                vbios=None,
+                driver=driver,
+                memory_bytes=None,
+                power_limit_watts=None,
+                sm_clock_max_hertz=None,
+            )
 
     def read_one(self, index: int, at_seconds: float) -> GpuReading:
         """One look at one GPU; a lost GPU gives a reading with `lost` and nothing else."""
@@ -165,8 +190,14 @@ class NvmlReader:
     def _uuid_of(self, device: Any) -> str | None:
         """By its handle: a call for the UUID would fail on a GPU that the Xid made unreachable."""
         at = ctypes.cast(device, ctypes.c_void_p).value
-        return next((self._uuids[index] for index, handle in self._handles.items()
-                     if ctypes.cast(handle, ctypes.c_void_p).value == at), None)
+        return next(
+            (
+                self._uuids[index]
+                for index, handle in self._handles.items()
+                if ctypes.cast(handle, ctypes.c_void_p).value == at
+            ),
+            None,
+        )
 
     def _identity(self, index: int, driver: str) -> GpuIdentity:
         def ask(name: str, *arguments: object) -> Any:
@@ -175,10 +206,17 @@ class NvmlReader:
         pci, memory, name = ask("nvmlDeviceGetPciInfo"), ask("nvmlDeviceGetMemoryInfo"), ask("nvmlDeviceGetName")
         power, clock = ask("nvmlDeviceGetEnforcedPowerLimit"), ask("nvmlDeviceGetMaxClockInfo", pynvml.NVML_CLOCK_SM)
         return GpuIdentity(
-            index=index, uuid=self._uuids[index], name=str(name or "unknown GPU"), serial=ask("nvmlDeviceGetSerial"),
-            pci_bus_id=normal_bus_id(pci.busId) if pci else "", vbios=ask("nvmlDeviceGetVbiosVersion"), driver=driver,
-            memory_bytes=memory.total if memory else None, power_limit_watts=_times(power, 1e-3),
-            sm_clock_max_hertz=_times(clock, 1e6))
+            index=index,
+            uuid=self._uuids[index],
+            name=str(name or "unknown GPU"),
+            serial=ask("nvmlDeviceGetSerial"),
+            pci_bus_id=normal_bus_id(pci.busId) if pci else "",
+            vbios=ask("nvmlDeviceGetVbiosVersion"),
+            driver=driver,
+            memory_bytes=memory.total if memory else None,
+            power_limit_watts=_times(power, 1e-3),
+            sm_clock_max_hertz=_times(clock, 1e6),
+        )
 
     def _read(self, index: int, at_seconds: float) -> GpuReading:
         def ask(name: str, *arguments: object) -> Any:
@@ -188,26 +226,34 @@ class NvmlReader:
         power, utilization = fields.pop("power_watts", None), ask("nvmlDeviceGetUtilizationRates")
         memory = ask("nvmlDeviceGetMemoryInfo")
         links = self._all_of(index, _NVLINK_ERRORS, fields)
-        corrected, uncorrected = (ask("nvmlDeviceGetTotalEccErrors", kind, pynvml.NVML_VOLATILE_ECC) for kind in (
-            pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED))
+        corrected, uncorrected = (
+            ask("nvmlDeviceGetTotalEccErrors", kind, pynvml.NVML_VOLATILE_ECC)
+            for kind in (pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
+        )
         flags = {name: bool(fields.pop(name)) for name in ("remap_pending", "remap_failed") if name in fields}
         slowdowns = self._all_of(index, _SLOWDOWNS, fields)
         thermal = self._thermal_seconds(index, *(slowdowns.get(name) for name in _SLOWDOWNS))
         return GpuReading(
-            uuid=self._uuids[index], at_seconds=at_seconds, **fields, **flags,
+            uuid=self._uuids[index],
+            at_seconds=at_seconds,
+            **fields,
+            **flags,
             power_watts=_times(ask("nvmlDeviceGetPowerUsage"), 1e-3) if power is None else power,
             temperature_celsius=ask("nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU),
             temperature_margin_celsius=ask("nvmlDeviceGetMarginTemperature"),
             sm_clock_hertz=_times(ask("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_SM), 1e6),
             memory_clock_hertz=_times(ask("nvmlDeviceGetClockInfo", pynvml.NVML_CLOCK_MEM), 1e6),
-            clock_event_reasons=ask("nvmlDeviceGetCurrentClocksEventReasons"), thermal_throttle_seconds=thermal,
+            clock_event_reasons=ask("nvmlDeviceGetCurrentClocksEventReasons"),
+            thermal_throttle_seconds=thermal,
             utilization_ratio=utilization.gpu / 100 if utilization else None,
             memory_used_bytes=memory.used if memory else None,
-            ecc_corrected_total=corrected, ecc_uncorrected_total=uncorrected,
+            ecc_corrected_total=corrected,
+            ecc_uncorrected_total=uncorrected,
             pcie_generation=ask("nvmlDeviceGetCurrPcieLinkGeneration"),
             pcie_width=ask("nvmlDeviceGetCurrPcieLinkWidth"),
             pcie_replays_total=ask("nvmlDeviceGetPcieReplayCounter"),
-            nvlink_errors_total=sum(links.values()) if links else None)
+            nvlink_errors_total=sum(links.values()) if links else None,
+        )
 
     def _all_of(self, index: int, names: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
         """Take from `fields` those of `names` that this GPU has; nothing when one is missing for once.

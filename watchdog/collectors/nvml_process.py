@@ -83,8 +83,9 @@ class _Hello:
 class NvmlProcess:
     """The parent's side; not for two threads at once. After the constructor, no method blocks beyond the deadline."""
 
-    def __init__(self, clock: RunClock, simulated: SimulatedNode | None = None,
-                 deadline_seconds: float = DEADLINE_SECONDS) -> None:
+    def __init__(
+        self, clock: RunClock, simulated: SimulatedNode | None = None, deadline_seconds: float = DEADLINE_SECONDS
+    ) -> None:
         """Start the child; raises `SourceMissing` where there is no NVML, `SourceFailed` where it does not start."""
         if simulated is None:
             _check_library()
@@ -129,8 +130,7 @@ class NvmlProcess:
         if parts.is_whole:
             self._restart_wait = RESTART_REAL_SECONDS[0]
             self._silences.reader_is_back()
-            return Look(readings=tuple(parts.readings), xids=parts.xids,
-                        gap=self._silences.standing(self._clock.now()))
+            return Look(readings=tuple(parts.readings), xids=parts.xids, gap=self._silences.standing(self._clock.now()))
         gap = self._missed(child, begun, parts)
         self._replace()
         return Look(readings=tuple(parts.readings), xids=parts.xids, gap=gap)
@@ -167,10 +167,16 @@ class NvmlProcess:
                 break
             code = _exit_code(self._child.process) if hello.is_cut else None
             if hello.turned_to is None or (hello.is_cut and not _is_fault(code)) or time.monotonic() >= deadline:
-                raise SourceFailed("the NVML reader ended before it answered; see dmesg" if hello.is_cut else
-                                   f"NVML did not start within {START_REAL_SECONDS:.0f} s; see nvidia-smi and dmesg")
-            blocked[hello.turned_to] = f"NVML crashed (signal {-code})" if code else (
-                f"NVML did not answer within {self._gpu_start_real * self._clock.speed:.3g} s")
+                raise SourceFailed(
+                    "the NVML reader ended before it answered; see dmesg"
+                    if hello.is_cut
+                    else f"NVML did not start within {START_REAL_SECONDS:.0f} s; see nvidia-smi and dmesg"
+                )
+            blocked[hello.turned_to] = (
+                f"NVML crashed (signal {-code})"
+                if code
+                else (f"NVML did not answer within {self._gpu_start_real * self._clock.speed:.3g} s")
+            )
         self._child.is_ready = True
         found = {identity.index: identity for identity in hello.identities}
         driver = hello.identities[0].driver if hello.identities else "unknown"
@@ -275,8 +281,12 @@ def _spawn(setup: Setup) -> tuple[subprocess.Popen[bytes], Connection]:
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "watchdog.collectors.nvml_child", str(theirs.fileno()), str(os.getpid())],
-        pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+        pass_fds=(theirs.fileno(),),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
     theirs.close()
     ours.send(setup)
     return process, ours
@@ -292,8 +302,18 @@ def _check_library() -> None:
 
 def _unknown(index: int, uuid: str, driver: str) -> GpuIdentity:
     """A GPU of which no more is known than that it is there."""
-    return GpuIdentity(index=index, uuid=uuid, name="unknown GPU", serial=None, pci_bus_id="", vbios=None,
-                       driver=driver, memory_bytes=None, power_limit_watts=None, sm_clock_max_hertz=None)
+    return GpuIdentity(
+        index=index,
+        uuid=uuid,
+        name="unknown GPU",
+        serial=None,
+        pci_bus_id="",
+        vbios=None,
+        driver=driver,
+        memory_bytes=None,
+        power_limit_watts=None,
+        sm_clock_max_hertz=None,
+    )
 
 
 def _is_fault(code: int | None) -> bool:

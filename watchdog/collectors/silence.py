@@ -22,8 +22,9 @@ class _Silence:
     wait_seconds: float = LEAVE_OUT_SECONDS[0]
 
     def gap(self, now: float) -> ReaderGap:
-        return ReaderGap(at_seconds=self.since_seconds, for_seconds=now - self.since_seconds, message=self.message,
-                         uuid=self.uuid)
+        return ReaderGap(
+            at_seconds=self.since_seconds, for_seconds=now - self.since_seconds, message=self.message, uuid=self.uuid
+        )
 
 
 class Silences:
@@ -38,8 +39,10 @@ class Silences:
     def plan(self, now: float) -> Ask:
         """Whom to ask at this look."""
         due = [gpu for gpu in self._identities if gpu.uuid in self._gpus and self._gpus[gpu.uuid].until_seconds <= now]
-        return Ask(first=tuple(gpu.index for gpu in self._identities if gpu.uuid not in self._gpus),
-                   last=tuple(gpu.index for gpu in due))
+        return Ask(
+            first=tuple(gpu.index for gpu in self._identities if gpu.uuid not in self._gpus),
+            last=tuple(gpu.index for gpu in due),
+        )
 
     def heard(self, uuids: Iterable[str]) -> None:
         """These GPUs answered."""

@@ -59,7 +59,7 @@ class Complaints:
                 return parse_duration(value)
         except UsageError:
             pass  # complained of below, in the words of this file
-        self.add(key, value, "a duration such as \"10s\", \"1m30s\" or \"2h\"")
+        self.add(key, value, 'a duration such as "10s", "1m30s" or "2h"')
         return None
 
     def raise_if_any(self) -> None:

@@ -47,7 +47,9 @@ def read_fault(key: str, table: Mapping[str, object], place: Place, complaints: 
 def _values(key: str, table: Mapping[str, object], kind: Kind | None, complaints: Complaints) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: complaints.value(f"{key}.{name}", table[name], allowed)
-        for name, allowed in VALUES.items() if name in table and (kind is None or name in kind.keys)}
+        for name, allowed in VALUES.items()
+        if name in table and (kind is None or name in kind.keys)
+    }
     if kind is None:
         return values
     for name in kind.needs:
@@ -81,8 +83,9 @@ def _when(key: str, table: Mapping[str, object], complaints: Complaints) -> dict
     return when
 
 
-def _target(key: str, table: Mapping[str, object], kind: Kind | None, place: Place,
-            complaints: Complaints) -> tuple[frozenset[str], str | None] | None:
+def _target(
+    key: str, table: Mapping[str, object], kind: Kind | None, place: Place, complaints: Complaints
+) -> tuple[frozenset[str], str | None] | None:
     on = table.get("on")
     if "on" not in table:
         complaints.missing(key, _ON)

@@ -47,16 +47,28 @@ def _values(state: GpuState) -> dict[int, tuple[int, float]]:
     milliwatts, seconds = round(state.power_watts * 1e3), state.at_seconds
     thermal, brake = (int(value * 1e9) for value in (state.thermal_seconds, state.power_brake_seconds))
     return {
-        74: (U64, int(seconds * 1e9)), 75: (U64, thermal),
-        82: (U32, round(state.memory_temperature_celsius)), 83: (U64, int(state.energy_joules * 1e3)),
-        94: (U32, 0), 95: (U32, 0),
-        142: (U32, state.remapped_corrected), 143: (U32, state.remapped_uncorrected),
-        144: (U32, int(state.remap_pending)), 145: (U32, int(state.remap_failed)),
-        185: (U32, milliwatts), 186: (U32, milliwatts),
-        193: (SIGNED, _SHUTDOWN_TLIMIT), 194: (SIGNED, _SLOWDOWN_TLIMIT),
-        195: (SIGNED, _TLIMIT), 196: (SIGNED, _TLIMIT),
-        197: (U64, int(_PCIE_BYTES_A_SECOND * seconds)), 198: (U64, int(_PCIE_BYTES_A_SECOND * seconds)),
-        230: (U32, state.recovery_action), 269: (U64, thermal), 270: (U64, thermal), 271: (U64, brake),
+        74: (U64, int(seconds * 1e9)),
+        75: (U64, thermal),
+        82: (U32, round(state.memory_temperature_celsius)),
+        83: (U64, int(state.energy_joules * 1e3)),
+        94: (U32, 0),
+        95: (U32, 0),
+        142: (U32, state.remapped_corrected),
+        143: (U32, state.remapped_uncorrected),
+        144: (U32, int(state.remap_pending)),
+        145: (U32, int(state.remap_failed)),
+        185: (U32, milliwatts),
+        186: (U32, milliwatts),
+        193: (SIGNED, _SHUTDOWN_TLIMIT),
+        194: (SIGNED, _SLOWDOWN_TLIMIT),
+        195: (SIGNED, _TLIMIT),
+        196: (SIGNED, _TLIMIT),
+        197: (U64, int(_PCIE_BYTES_A_SECOND * seconds)),
+        198: (U64, int(_PCIE_BYTES_A_SECOND * seconds)),
+        230: (U32, state.recovery_action),
+        269: (U64, thermal),
+        270: (U64, thermal),
+        271: (U64, brake),
     }
 
 

@@ -28,49 +28,51 @@ _GPU = (NODE, GPU)
 _NET = (NODE, NIC)
 _TRAINING = (NODE, RANK, RUN)
 
-KINDS: Mapping[str, Kind] = MappingProxyType({
-    # hardware
-    "slow": Kind(units=_GPU, needs=("factor",), allows=("what",)),
-    "throttle": Kind(units=_GPU, allows=("factor", "celsius")),
-    "power_brake": Kind(units=_GPU, allows=("factor",)),
-    "hot": Kind(units=_GPU, needs=("celsius",), allows=("factor", "sensor")),
-    "wrong_bits": Kind(units=_GPU, one_of=("bits", "nan"), allows=("every",)),
-    "ecc": Kind(units=_GPU, one_of=("count", "per_second"), allows=("corrected", "recovery_action")),
-    "row_remap": Kind(units=_GPU, allows=("count", "corrected", "pending", "failed", "recovery_action")),
-    "xid": Kind(units=_GPU, needs=("code",), allows=("recovery_action",)),
-    "lost": Kind(units=_GPU),
-    "hang": Kind(units=_GPU),
-    "nvlink_errors": Kind(units=_GPU, one_of=("count", "per_second")),
-    "pcie_narrow": Kind(units=(NODE, GPU, NIC), one_of=("width", "generation")),
-    # network
-    "link_slow": Kind(units=_NET, needs=("factor",)),
-    "link_flap": Kind(units=_NET, allows=("per_second", "count")),
-    "link_down": Kind(units=_NET),
-    "partition": Kind(units=_NET),
-    # node
-    "unreachable": Kind(units=(NODE,)),
-    "dies": Kind(units=(NODE,)),
-    "version_skew": Kind(units=(NODE,), allows=("package", "version")),
-    "intermittent": Kind(units=(NODE, GPU, NIC), allows=("per_second",)),
-    "disk_full": Kind(units=(NODE,)),
-    "storage_slow": Kind(units=(NODE,), needs=("factor",)),
-    "clock_jump": Kind(units=(NODE,), needs=("seconds",)),
-    "host_memory": Kind(units=(NODE,), allows=("ratio",)),
-    # training
-    "nan_batch": Kind(units=_TRAINING),
-    "bad_source": Kind(units=_TRAINING, allows=("source",)),
-    "state_spike": Kind(units=_TRAINING, allows=("factor",)),
-    "bit_flip_gradient": Kind(units=_TRAINING, allows=("bits",)),
-    "bit_flip_weight": Kind(units=_TRAINING, allows=("bits",)),
-    "torn_checkpoint": Kind(units=_TRAINING),
-    "kill": Kind(units=_TRAINING),
-    "stop_process": Kind(units=_TRAINING),
-    "slow_rank": Kind(units=_TRAINING, needs=("factor",)),
-    # daemon
-    "daemon_kill": Kind(units=(NODE,)),
-    "daemon_freeze": Kind(units=(NODE,)),
-    "daemon_lies": Kind(units=(NODE,)),
-})
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        # hardware
+        "slow": Kind(units=_GPU, needs=("factor",), allows=("what",)),
+        "throttle": Kind(units=_GPU, allows=("factor", "celsius")),
+        "power_brake": Kind(units=_GPU, allows=("factor",)),
+        "hot": Kind(units=_GPU, needs=("celsius",), allows=("factor", "sensor")),
+        "wrong_bits": Kind(units=_GPU, one_of=("bits", "nan"), allows=("every",)),
+        "ecc": Kind(units=_GPU, one_of=("count", "per_second"), allows=("corrected", "recovery_action")),
+        "row_remap": Kind(units=_GPU, allows=("count", "corrected", "pending", "failed", "recovery_action")),
+        "xid": Kind(units=_GPU, needs=("code",), allows=("recovery_action",)),
+        "lost": Kind(units=_GPU),
+        "hang": Kind(units=_GPU),
+        "nvlink_errors": Kind(units=_GPU, one_of=("count", "per_second")),
+        "pcie_narrow": Kind(units=(NODE, GPU, NIC), one_of=("width", "generation")),
+        # network
+        "link_slow": Kind(units=_NET, needs=("factor",)),
+        "link_flap": Kind(units=_NET, allows=("per_second", "count")),
+        "link_down": Kind(units=_NET),
+        "partition": Kind(units=_NET),
+        # node
+        "unreachable": Kind(units=(NODE,)),
+        "dies": Kind(units=(NODE,)),
+        "version_skew": Kind(units=(NODE,), allows=("package", "version")),
+        "intermittent": Kind(units=(NODE, GPU, NIC), allows=("per_second",)),
+        "disk_full": Kind(units=(NODE,)),
+        "storage_slow": Kind(units=(NODE,), needs=("factor",)),
+        "clock_jump": Kind(units=(NODE,), needs=("seconds",)),
+        "host_memory": Kind(units=(NODE,), allows=("ratio",)),
+        # training
+        "nan_batch": Kind(units=_TRAINING),
+        "bad_source": Kind(units=_TRAINING, allows=("source",)),
+        "state_spike": Kind(units=_TRAINING, allows=("factor",)),
+        "bit_flip_gradient": Kind(units=_TRAINING, allows=("bits",)),
+        "bit_flip_weight": Kind(units=_TRAINING, allows=("bits",)),
+        "torn_checkpoint": Kind(units=_TRAINING),
+        "kill": Kind(units=_TRAINING),
+        "stop_process": Kind(units=_TRAINING),
+        "slow_rank": Kind(units=_TRAINING, needs=("factor",)),
+        # daemon
+        "daemon_kill": Kind(units=(NODE,)),
+        "daemon_freeze": Kind(units=(NODE,)),
+        "daemon_lies": Kind(units=(NODE,)),
+    }
+)
 """Kinds by name, in the order in which the format lists them."""
 
 EVERY_FAULT = ("on", "kind", "at", "for", "step")
@@ -100,27 +102,29 @@ class Range:
         return number + low + ("" if self.high is None else f" and at most {self.high:g}")
 
 
-VALUES: Mapping[str, Range] = MappingProxyType({
-    "factor": Range(type=float, low=0, above=True),
-    "code": Range(type=int, low=1, high=999),
-    "count": Range(type=int, low=1),
-    "per_second": Range(type=float, low=0, above=True),
-    "celsius": Range(type=float, low=0, high=150),
-    "bits": Range(type=int, low=1, high=64),
-    "nan": Range(type=bool),
-    "every": Range(type=int, low=1),
-    "corrected": Range(type=bool),
-    "pending": Range(type=bool),
-    "failed": Range(type=bool),
-    "recovery_action": Range(type=int, low=0, high=4),
-    "width": Range(type=int, low=1, high=16),
-    "generation": Range(type=int, low=1, high=6),
-    "what": Range(type=str, words=("compute", "memory", "link")),
-    "sensor": Range(type=str, words=("gpu", "memory")),
-    "seconds": Range(type=float),
-    "ratio": Range(type=float, low=0, high=1, above=True),
-    "package": Range(type=str),
-    "version": Range(type=str),
-    "source": Range(type=str),
-})
+VALUES: Mapping[str, Range] = MappingProxyType(
+    {
+        "factor": Range(type=float, low=0, above=True),
+        "code": Range(type=int, low=1, high=999),
+        "count": Range(type=int, low=1),
+        "per_second": Range(type=float, low=0, above=True),
+        "celsius": Range(type=float, low=0, high=150),
+        "bits": Range(type=int, low=1, high=64),
+        "nan": Range(type=bool),
+        "every": Range(type=int, low=1),
+        "corrected": Range(type=bool),
+        "pending": Range(type=bool),
+        "failed": Range(type=bool),
+        "recovery_action": Range(type=int, low=0, high=4),
+        "width": Range(type=int, low=1, high=16),
+        "generation": Range(type=int, low=1, high=6),
+        "what": Range(type=str, words=("compute", "memory", "link")),
+        "sensor": Range(type=str, words=("gpu", "memory")),
+        "seconds": Range(type=float),
+        "ratio": Range(type=float, low=0, high=1, above=True),
+        "package": Range(type=str),
+        "version": Range(type=str),
+        "source": Range(type=str),
+    }
+)
 """What each key of a fault may hold."""

@@ -62,8 +62,14 @@ class Library:
         self._error_texts: dict[int, Any] = {}
         for name, argument_types, function in self._lifetime():
             setattr(self, name, _callback(argument_types, function))
-        for symbols in (self._system(), self._identities(), self._numbers(), self._structures(), self._links(),
-                        self._event_calls()):
+        for symbols in (
+            self._system(),
+            self._identities(),
+            self._numbers(),
+            self._structures(),
+            self._links(),
+            self._event_calls(),
+        ):
             for name, argument_types, function in symbols:
                 setattr(self, name, _callback(argument_types, self._if_initialized(function)))
         # A char * comes back, which pynvml declares on its side; as a callback's result it must be a plain address.
@@ -87,8 +93,12 @@ class Library:
 
     def _identities(self) -> _Symbols:
         """What the driver keeps in memory: it answers for a GPU that hangs, too."""
-        for name, show in {"nvmlDeviceGetName": lambda _i: self._part.product, "nvmlDeviceGetUUID": self._uuid,
-                           "nvmlDeviceGetSerial": self._serial, "nvmlDeviceGetVbiosVersion": lambda _i: VBIOS}.items():
+        for name, show in {
+            "nvmlDeviceGetName": lambda _i: self._part.product,
+            "nvmlDeviceGetUUID": self._uuid,
+            "nvmlDeviceGetSerial": self._serial,
+            "nvmlDeviceGetVbiosVersion": lambda _i: VBIOS,
+        }.items():
             yield name, (c_void_p, c_void_p, c_uint), self._texter(show)
         for name in ("nvmlDeviceGetIndex", "nvmlDeviceGetMinorNumber"):
             yield name, (c_void_p, c_void_p), self._for_gpu(lambda index, at: _number(c_uint, at, index))
@@ -99,32 +109,55 @@ class Library:
             yield name, (c_void_p, c_void_p), self._one(kind, value)
         for name, choose in _chosen(self._part).items():
             yield name, (c_void_p, c_uint, c_void_p), self._chooser(choose)
-        yield "nvmlDeviceGetTotalEccErrors", (c_void_p, c_uint, c_uint, c_void_p), self._guarded(
-            lambda state, kind, _counter, at: _number(
-                c_ulonglong, at, state.ecc_uncorrected if kind == pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED
-                else state.ecc_corrected))
+        yield (
+            "nvmlDeviceGetTotalEccErrors",
+            (c_void_p, c_uint, c_uint, c_void_p),
+            self._guarded(
+                lambda state, kind, _counter, at: _number(
+                    c_ulonglong,
+                    at,
+                    state.ecc_uncorrected if kind == pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED else state.ecc_corrected,
+                )
+            ),
+        )
         yield "nvmlDeviceGetRemappedRows", (c_void_p, *(c_void_p,) * 4), self._guarded(_remapped_rows)
-        yield "nvmlDeviceGetEccMode", (c_void_p, c_void_p, c_void_p), self._guarded(
-            lambda _state, now, pending: _number(c_uint, now, 1) or _number(c_uint, pending, 1))
+        yield (
+            "nvmlDeviceGetEccMode",
+            (c_void_p, c_void_p, c_void_p),
+            self._guarded(lambda _state, now, pending: _number(c_uint, now, 1) or _number(c_uint, pending, 1)),
+        )
         # No fan on these boards; thresholds gave way to T.Limit.
         yield "nvmlDeviceGetFanSpeed", (c_void_p, c_void_p), self._for_gpu(_unsupported)
         yield "nvmlDeviceGetTemperatureThreshold", (c_void_p, c_uint, c_void_p), self._for_gpu(_unsupported)
 
     def _structures(self) -> _Symbols:
-        for name, structure in (("nvmlDeviceGetMemoryInfo", pynvml.c_nvmlMemory_t),
-                                ("nvmlDeviceGetMemoryInfo_v2", pynvml.c_nvmlMemory_v2_t)):
+        for name, structure in (
+            ("nvmlDeviceGetMemoryInfo", pynvml.c_nvmlMemory_t),
+            ("nvmlDeviceGetMemoryInfo_v2", pynvml.c_nvmlMemory_v2_t),
+        ):
             yield name, (c_void_p, c_void_p), self._memory(structure)
         yield "nvmlDeviceGetUtilizationRates", (c_void_p, c_void_p), self._guarded(_utilization)
         for kind in ("Encoder", "Decoder"):
-            yield f"nvmlDeviceGet{kind}Utilization", (c_void_p, c_void_p, c_void_p), self._guarded(
-                lambda _state, rate, period: _number(c_uint, rate, 0) or _number(c_uint, period, 167_000))
+            yield (
+                f"nvmlDeviceGet{kind}Utilization",
+                (c_void_p, c_void_p, c_void_p),
+                self._guarded(
+                    lambda _state, rate, period: _number(c_uint, rate, 0) or _number(c_uint, period, 167_000)
+                ),
+            )
         yield "nvmlDeviceGetTemperatureV", (c_void_p, c_void_p), self._guarded(_temperature)
-        yield ("nvmlDeviceGetMarginTemperature", (c_void_p, c_void_p),
-               self._guarded(_margin) if self._part.has_margin else self._for_gpu(_unsupported))
+        yield (
+            "nvmlDeviceGetMarginTemperature",
+            (c_void_p, c_void_p),
+            self._guarded(_margin) if self._part.has_margin else self._for_gpu(_unsupported),
+        )
         yield "nvmlDeviceGetFieldValues", (c_void_p, c_int, c_void_p), self._guarded(self._fields)
         for kind in ("Compute", "Graphics"):
-            yield (f"nvmlDeviceGet{kind}RunningProcesses_v3", (c_void_p, c_void_p, c_void_p),
-                   self._guarded(lambda _state, count, _infos: _number(c_uint, count, 0)))
+            yield (
+                f"nvmlDeviceGet{kind}RunningProcesses_v3",
+                (c_void_p, c_void_p, c_void_p),
+                self._guarded(lambda _state, count, _infos: _number(c_uint, count, 0)),
+            )
 
     def _links(self) -> _Symbols:
         nvlinks = self._part.nvlinks
@@ -141,10 +174,18 @@ class Library:
     def _event_calls(self) -> _Symbols:
         yield "nvmlEventSetCreate", (c_void_p,), lambda at: _number(c_void_p, at, self._events.make())
         yield "nvmlEventSetFree", (c_void_p,), lambda handle: _OK if self._events.free(handle) else _INVALID
-        yield ("nvmlDeviceGetSupportedEventTypes", (c_void_p, c_void_p),
-               self._for_gpu(lambda _index, at: _number(c_ulonglong, at, XID)))
-        yield ("nvmlDeviceRegisterEvents", (c_void_p, c_ulonglong, c_void_p), self._for_gpu(
-            lambda index, kinds, handle: _OK if self._events.register(handle, index, kinds) else _INVALID))
+        yield (
+            "nvmlDeviceGetSupportedEventTypes",
+            (c_void_p, c_void_p),
+            self._for_gpu(lambda _index, at: _number(c_ulonglong, at, XID)),
+        )
+        yield (
+            "nvmlDeviceRegisterEvents",
+            (c_void_p, c_ulonglong, c_void_p),
+            self._for_gpu(
+                lambda index, kinds, handle: _OK if self._events.register(handle, index, kinds) else _INVALID
+            ),
+        )
         yield "nvmlEventSetWait_v2", (c_void_p, c_void_p, c_uint), self._wait
 
     def _use(self, change: int) -> int:
@@ -174,6 +215,7 @@ class Library:
 
     def _for_gpu(self, function: Callable[..., int]) -> Callable[..., int]:
         """`function` with the index in place of the handle; INVALID_ARGUMENT for a handle that was never given."""
+
         def call(handle: int | None, *arguments: Any) -> int:
             index, rest = divmod(handle or 0, _HANDLE_STEP)
             return _INVALID if rest or not 0 < index <= self._num_gpus else function(index - 1, *arguments)
@@ -182,6 +224,7 @@ class Library:
 
     def _guarded(self, function: Callable[..., int]) -> Callable[..., int]:
         """`function` with the GPU's state in place of the handle; blocks while it hangs; GPU_IS_LOST once it is."""
+
         def call(index: int, *arguments: Any) -> int:
             state = self._state(index)
             return _LOST if state.is_lost else function(state, *arguments)
@@ -281,14 +324,17 @@ def _chosen(part: Part) -> dict[str, Callable[[GpuState, int], float]]:
     return {
         "nvmlDeviceGetTemperature": lambda s, _sensor: s.temperature_celsius,
         "nvmlDeviceGetClockInfo": lambda s, clock: (
-            part.memory_clock_hertz if clock == _MEMORY_CLOCK else s.sm_clock_hertz) / 1e6,
+            (part.memory_clock_hertz if clock == _MEMORY_CLOCK else s.sm_clock_hertz) / 1e6
+        ),
         "nvmlDeviceGetMaxClockInfo": lambda _s, clock: (
-            part.memory_clock_hertz if clock == _MEMORY_CLOCK else part.sm_clock_max_hertz) / 1e6,
+            (part.memory_clock_hertz if clock == _MEMORY_CLOCK else part.sm_clock_max_hertz) / 1e6
+        ),
     }
 
 
 def _callback(argument_types: tuple[Any, ...], function: Callable[..., int]) -> Any:
     """`function` as a C function. ctypes would turn an exception in it into success, with nothing written."""
+
     def call(*arguments: Any) -> int:
         try:
             return function(*arguments)
@@ -326,8 +372,12 @@ def _link(nvlinks: int, link: int) -> int:
 
 
 def _remapped_rows(state: GpuState, corrected: int, uncorrected: int, pending: int, failed: int) -> int:
-    for at, value in ((corrected, state.remapped_corrected), (uncorrected, state.remapped_uncorrected),
-                      (pending, state.remap_pending), (failed, state.remap_failed)):
+    for at, value in (
+        (corrected, state.remapped_corrected),
+        (uncorrected, state.remapped_uncorrected),
+        (pending, state.remap_pending),
+        (failed, state.remap_failed),
+    ):
         _number(c_uint, at, int(value))
     return _OK
 

@@ -66,11 +66,15 @@ def gpu_state(scenario: Scenario, node: str, index: int, at_seconds: float) -> G
     clock = part.sm_clock_max_hertz * part.sustained_ratio * _clock_factor(now)
     return GpuState(
         at_seconds=at_seconds,
-        power_watts=part.power_limit_watts * min(1.0, _LOAD_RATIO + jitter) * (
-            _BRAKED_RATIO if "power_brake" in kinds else 1.0),
+        power_watts=part.power_limit_watts
+        * min(1.0, _LOAD_RATIO + jitter)
+        * (_BRAKED_RATIO if "power_brake" in kinds else 1.0),
         energy_joules=part.power_limit_watts * _LOAD_RATIO * (at_seconds - (1 - _BRAKED_RATIO) * braked),
-        temperature_celsius=core, memory_temperature_celsius=memory, margin_celsius=part.slowdown_celsius - core,
-        sm_clock_hertz=round(clock * (1 + 0.2 * jitter) / 15e6) * 15e6, reasons=_reasons(now),
+        temperature_celsius=core,
+        memory_temperature_celsius=memory,
+        margin_celsius=part.slowdown_celsius - core,
+        sm_clock_hertz=round(clock * (1 + 0.2 * jitter) / 15e6) * 15e6,
+        reasons=_reasons(now),
         thermal_seconds=_elapsed(every, at_seconds, _is_thermal),
         ecc_corrected=_ecc(every, at_seconds, is_corrected=True),
         power_brake_seconds=braked,
@@ -83,7 +87,9 @@ def gpu_state(scenario: Scenario, node: str, index: int, at_seconds: float) -> G
         pcie_width=min([16, *(f.width for f in now if f.width)]),
         nvlink_errors=sum(_grown(f, at_seconds) for f in every if f.kind == "nvlink_errors"),
         recovery_action=max([0, *(f.recovery_action for f in now if f.recovery_action)]),
-        is_lost="lost" in kinds, is_hung="hang" in kinds)
+        is_lost="lost" in kinds,
+        is_hung="hang" in kinds,
+    )
 
 
 def performance_factor(scenario: Scenario, node: str, index: int, at_seconds: float, what: str) -> float:
@@ -168,8 +174,11 @@ def _reasons(now: Iterable[Fault]) -> int:
 
 def _elapsed(every: Iterable[Fault], at_seconds: float, counts: Callable[[Fault], bool]) -> float:
     """Time in which at least one of those faults was in force: where two overlap it counts once."""
-    spans = sorted((f.at_seconds, min(at_seconds, f.end_seconds)) for f in every
-                   if counts(f) and f.step is None and f.at_seconds < at_seconds)
+    spans = sorted(
+        (f.at_seconds, min(at_seconds, f.end_seconds))
+        for f in every
+        if counts(f) and f.step is None and f.at_seconds < at_seconds
+    )
     total, reached = 0.0, 0.0
     for begin, end in spans:
         total += max(0.0, end - max(begin, reached))
@@ -185,10 +194,14 @@ def _grown(fault: Fault, at_seconds: float) -> int:
 
 
 def _ecc(every: Iterable[Fault], at_seconds: float, *, is_corrected: bool) -> int:
-    return sum(_grown(fault, at_seconds) for fault in every
-               if fault.kind == "ecc" and bool(fault.corrected) == is_corrected)
+    return sum(
+        _grown(fault, at_seconds) for fault in every if fault.kind == "ecc" and bool(fault.corrected) == is_corrected
+    )
 
 
 def _remapped(every: Iterable[Fault], at_seconds: float, *, is_corrected: bool) -> int:
-    return sum((fault.count or 1) for fault in every if fault.kind == "row_remap" and at_seconds >= fault.at_seconds
-               and bool(fault.corrected) == is_corrected)
+    return sum(
+        (fault.count or 1)
+        for fault in every
+        if fault.kind == "row_remap" and at_seconds >= fault.at_seconds and bool(fault.corrected) == is_corrected
+    )

@@ -37,34 +37,87 @@ def _mega(clock: float) -> float:
     return clock * 1e6
 
 
-PARTS: Mapping[str, Part] = MappingProxyType({
-    "H100-SXM5-80GB": Part(
-        product="NVIDIA H100 80GB HBM3", memory_bytes=85_520_809_984, power_limit_watts=700,
-        sm_clock_max_hertz=_mega(1980), memory_clock_hertz=_mega(2619), sustained_ratio=0.886, pcie_generation=5,
-        nvlinks=18, pci_device_id=0x233010DE),
-    "H100-PCIe": Part(
-        product="NVIDIA H100 PCIe", memory_bytes=85_520_809_984, power_limit_watts=350,
-        sm_clock_max_hertz=_mega(1755), memory_clock_hertz=_mega(1593), sustained_ratio=0.70, pcie_generation=5,
-        nvlinks=0, pci_device_id=0x233110DE),
-    "H100-NVL": Part(
-        product="NVIDIA H100 NVL", memory_bytes=100_485_038_080, power_limit_watts=400,
-        sm_clock_max_hertz=_mega(1785), memory_clock_hertz=_mega(2619), sustained_ratio=0.72, pcie_generation=5,
-        nvlinks=12, pci_device_id=0x232110DE),
-    "H200-SXM": Part(
-        product="NVIDIA H200", memory_bytes=150_754_820_096, power_limit_watts=700,
-        sm_clock_max_hertz=_mega(1980), memory_clock_hertz=_mega(3201), sustained_ratio=0.886, pcie_generation=5,
-        nvlinks=18, pci_device_id=0x233510DE),
-    "A100-SXM4-80GB": Part(
-        product="NVIDIA A100-SXM4-80GB", memory_bytes=85_899_345_920, power_limit_watts=400,
-        sm_clock_max_hertz=_mega(1410), memory_clock_hertz=_mega(1593), sustained_ratio=0.979, pcie_generation=4,
-        nvlinks=12, pci_device_id=0x20B210DE, has_margin=False),
-    "GH200": Part(
-        product="NVIDIA GH200 480GB", memory_bytes=102_625_181_696, power_limit_watts=900,
-        sm_clock_max_hertz=_mega(1980), memory_clock_hertz=_mega(2619), sustained_ratio=0.924, pcie_generation=5,
-        nvlinks=18, pci_device_id=0x234210DE),
-    "B200": Part(
-        product="NVIDIA B200", memory_bytes=192_265_846_784, power_limit_watts=1000,
-        sm_clock_max_hertz=_mega(1965), memory_clock_hertz=_mega(3996), sustained_ratio=0.90, pcie_generation=5,
-        nvlinks=18, pci_device_id=0x290110DE, idle_watts=140.0),
-})
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {
+        "H100-SXM5-80GB": Part(
+            product="NVIDIA H100 80GB HBM3",
+            memory_bytes=85_520_809_984,
+            power_limit_watts=700,
+            sm_clock_max_hertz=_mega(1980),
+            memory_clock_hertz=_mega(2619),
+            sustained_ratio=0.886,
+            pcie_generation=5,
+            nvlinks=18,
+            pci_device_id=0x233010DE,
+        ),
+        "H100-PCIe": Part(
+            product="NVIDIA H100 PCIe",
+            memory_bytes=85_520_809_984,
+            power_limit_watts=350,
+            sm_clock_max_hertz=_mega(1755),
+            memory_clock_hertz=_mega(1593),
+            sustained_ratio=0.70,
+            pcie_generation=5,
+            nvlinks=0,
+            pci_device_id=0x233110DE,
+        ),
+        "H100-NVL": Part(
+            product="NVIDIA H100 NVL",
+            memory_bytes=100_485_038_080,
+            power_limit_watts=400,
+            sm_clock_max_hertz=_mega(1785),
+            memory_clock_hertz=_mega(2619),
+            sustained_ratio=0.72,
+            pcie_generation=5,
+            nvlinks=12,
+            pci_device_id=0x232110DE,
+        ),
+        "H200-SXM": Part(
+            product="NVIDIA H200",
+            memory_bytes=150_754_820_096,
+            power_limit_watts=700,
+            sm_clock_max_hertz=_mega(1980),
+            memory_clock_hertz=_mega(3201),
+            sustained_ratio=0.886,
+            pcie_generation=5,
+            nvlinks=18,
+            pci_device_id=0x233510DE,
+        ),
+        "A100-SXM4-80GB": Part(
+            product="NVIDIA A100-SXM4-80GB",
+            memory_bytes=85_899_345_920,
+            power_limit_watts=400,
+            sm_clock_max_hertz=_mega(1410),
+            memory_clock_hertz=_mega(1593),
+            sustained_ratio=0.979,
+            pcie_generation=4,
+            nvlinks=12,
+            pci_device_id=0x20B210DE,
+            has_margin=False,
+        ),
+        "GH200": Part(
+            product="NVIDIA GH200 480GB",
+            memory_bytes=102_625_181_696,
+            power_limit_watts=900,
+            sm_clock_max_hertz=_mega(1980),
+            memory_clock_hertz=_mega(2619),
+            sustained_ratio=0.924,
+            pcie_generation=5,
+            nvlinks=18,
+            pci_device_id=0x234210DE,
+        ),
+        "B200": Part(
+            product="NVIDIA B200",
+            memory_bytes=192_265_846_784,
+            power_limit_watts=1000,
+            sm_clock_max_hertz=_mega(1965),
+            memory_clock_hertz=_mega(3996),
+            sustained_ratio=0.90,
+            pcie_generation=5,
+            nvlinks=18,
+            pci_device_id=0x290110DE,
+            idle_watts=140.0,
+        ),
+    }
+)
 """Parts by the name that scenarios use."""

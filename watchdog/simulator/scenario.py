@@ -100,8 +100,10 @@ def scenario_path(path_or_name: str) -> Path:
     if "/" in path_or_name or path_or_name.endswith(".toml"):
         return Path(path_or_name)
     if path_or_name not in ready_names():
-        raise UsageError(f"no ready scenario {path_or_name!r}{nearest(path_or_name, ready_names())}"
-                         "; a file of your own is written with its path, ending in .toml")
+        raise UsageError(
+            f"no ready scenario {path_or_name!r}{nearest(path_or_name, ready_names())}"
+            "; a file of your own is written with its path, ending in .toml"
+        )
     return READY / f"{path_or_name}.toml"
 
 
@@ -127,17 +129,25 @@ def parse(text: str, *, file: str) -> Scenario:
     top = _read(document, _TOP, "", complaints)
     fleet = _fleet(document, complaints)
     place = _place(fleet)
-    faults = [read_fault(f"fault[{index}]", complaints.table(f"fault[{index}]", table), place, complaints)
-              for index, table in enumerate(_list(document.get("fault", []), complaints), start=1)]
+    faults = [
+        read_fault(f"fault[{index}]", complaints.table(f"fault[{index}]", table), place, complaints)
+        for index, table in enumerate(_list(document.get("fault", []), complaints), start=1)
+    ]
     expect = _expect(document, place, complaints)
     complaints.raise_if_any()
-    return Scenario(seed=int(str(top.get("seed", 0))), speed=float(str(top.get("speed", 1.0))),
-                    description=str(top.get("description", "")).strip(), fleet=fleet,
-                    faults=tuple(f for f in faults if f is not None), expect=expect)
+    return Scenario(
+        seed=int(str(top.get("seed", 0))),
+        speed=float(str(top.get("speed", 1.0))),
+        description=str(top.get("description", "")).strip(),
+        fleet=fleet,
+        faults=tuple(f for f in faults if f is not None),
+        expect=expect,
+    )
 
 
-def _read(table: Mapping[str, object], allowed: Mapping[str, Range], where: str,
-          complaints: Complaints) -> dict[str, object]:
+def _read(
+    table: Mapping[str, object], allowed: Mapping[str, Range], where: str, complaints: Complaints
+) -> dict[str, object]:
     prefix = f"{where}." if where else ""
     values = {key: complaints.value(prefix + key, table[key], span) for key, span in allowed.items() if key in table}
     return {key: value for key, value in values.items() if value is not None}
@@ -152,24 +162,26 @@ def _list(value: object, complaints: Complaints) -> list[object]:
 
 def _fleet(document: Mapping[str, object], complaints: Complaints) -> Fleet:
     if "fleet" not in document:
-        complaints.missing("fleet", "a table [fleet] with nodes = \"node[001-008]\"")
+        complaints.missing("fleet", 'a table [fleet] with nodes = "node[001-008]"')
         return Fleet(nodes="")
     table = complaints.table("fleet", document["fleet"])
     complaints.unknown("fleet", table, _FLEET)
     values = _read(table, _FLEET, "fleet", complaints)
     if "nodes" not in table:
-        complaints.missing("fleet.nodes", "a node set such as \"node[001-008]\"")
+        complaints.missing("fleet.nodes", 'a node set such as "node[001-008]"')
     try:
         if "nodes" in values and not NodeSet(str(values["nodes"])):
             complaints.add("fleet.nodes", values.pop("nodes"), "a node set with at least one node")
     except NodeSetException as error:
-        complaints.add("fleet.nodes", values.pop("nodes"), f"a node set such as \"node[001-008]\" ({error})")
+        complaints.add("fleet.nodes", values.pop("nodes"), f'a node set such as "node[001-008]" ({error})')
     return Fleet(**{"nodes": "", **values})  # type: ignore[arg-type]
 
 
 def _place(fleet: Fleet) -> Place:
-    return Place(nodes=frozenset(fleet.node_names) if fleet.nodes else None,
-                 units={"gpu": fleet.gpus_per_node, "nic": fleet.nics_per_node})
+    return Place(
+        nodes=frozenset(fleet.node_names) if fleet.nodes else None,
+        units={"gpu": fleet.gpus_per_node, "nic": fleet.nics_per_node},
+    )
 
 
 def _expect(document: Mapping[str, object], place: Place, complaints: Complaints) -> Expect | None:
@@ -188,8 +200,11 @@ def _expect(document: Mapping[str, object], place: Place, complaints: Complaints
         codes = []
     if verdict is None:
         return None
-    return Expect(verdict=verdict, devices=MappingProxyType({n: v for n, v in verdicts.items() if v is not None}),
-                  codes=tuple(codes))
+    return Expect(
+        verdict=verdict,
+        devices=MappingProxyType({n: v for n, v in verdicts.items() if v is not None}),
+        codes=tuple(codes),
+    )
 
 
 def _verdict(key: str, value: object, complaints: Complaints) -> Verdict | None:

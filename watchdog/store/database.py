@@ -66,8 +66,10 @@ class Store:
         path = _absolute(directory) / FILE_NAME
         with explained(path, "read", patience_seconds):
             if not path.exists():
-                raise UsageError(f"no results are kept in {path.parent} yet: `fryer run` makes the first; if they are "
-                                 f"elsewhere, say so with --state DIR")
+                raise UsageError(
+                    f"no results are kept in {path.parent} yet: `fryer run` makes the first; if they are "
+                    f"elsewhere, say so with --state DIR"
+                )
             engine = make_engine(path, patience_seconds=patience_seconds, read_only=True)
             store = cls(path, engine, patience_seconds)
             with reading(engine) as connection:
@@ -113,8 +115,9 @@ class Store:
         with self._asking() as connection:
             return queries.runs(connection, limit)
 
-    def newest_of_devices(self, uuids: Collection[str], *, is_simulated: bool = False,
-                          before: str | None = None) -> list[Figure]:
+    def newest_of_devices(
+        self, uuids: Collection[str], *, is_simulated: bool = False, before: str | None = None
+    ) -> list[Figure]:
         """For each device, the newest figure of each burn, case and metric in which it ended PASS or WARN.
 
         `before` (ISO 8601) leaves out runs that started then or later.
@@ -122,8 +125,14 @@ class Store:
         with self._asking() as connection:
             return queries.newest_of_devices(connection, uuids, is_simulated=is_simulated, before=before)
 
-    def newest_of_parts(self, parts: Collection[str], *, excluding: Collection[str] = (), is_simulated: bool = False,
-                        before: str | None = None) -> list[Figure]:
+    def newest_of_parts(
+        self,
+        parts: Collection[str],
+        *,
+        excluding: Collection[str] = (),
+        is_simulated: bool = False,
+        before: str | None = None,
+    ) -> list[Figure]:
         """The same for every device of these parts but for the UUIDs in `excluding`."""
         with self._asking() as connection:
             return queries.newest_of_parts(connection, parts, excluding, is_simulated=is_simulated, before=before)
@@ -135,8 +144,11 @@ class Store:
         """
         with self._asking() as connection:
             return queries.history(
-                connection, burn=burn, node=None if node is None else queries.find_node(connection, node),
-                uuid=None if uuid is None else queries.find_uuid(connection, uuid))
+                connection,
+                burn=burn,
+                node=None if node is None else queries.find_node(connection, node),
+                uuid=None if uuid is None else queries.find_uuid(connection, uuid),
+            )
 
     def _explained(self, doing: str) -> AbstractContextManager[None]:
         return explained(self.path, doing, self.patience_seconds)

@@ -9,10 +9,30 @@ SYSTEM_DIRECTORY = Path("/var/lib/fryer")
 """Root's: the Filesystem Hierarchy Standard's place for state that outlives a reboot."""
 VARIABLE = "FRYER_STATE_DIRECTORY"
 
-NETWORK_FILE_SYSTEMS = frozenset({
-    "nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "glusterfs", "9p", "afs", "fuse.sshfs",
-    "fuse.glusterfs", "fuse.ceph", "fuse.juicefs", "wekafs", "orangefs", "ocfs2", "gfs2", "virtiofs",
-})
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "ceph",
+        "glusterfs",
+        "9p",
+        "afs",
+        "fuse.sshfs",
+        "fuse.glusterfs",
+        "fuse.ceph",
+        "fuse.juicefs",
+        "wekafs",
+        "orangefs",
+        "ocfs2",
+        "gfs2",
+        "virtiofs",
+    }
+)
 """File systems that other machines may write to at the same time. SQLite's WAL is shared memory, so it is not for
 these: "all processes using a database must be on the same host computer" (https://sqlite.org/wal.html)."""
 
@@ -38,8 +58,9 @@ def default_directory() -> Path:
     try:
         return Path.home() / ".local" / "state" / "fryer"
     except RuntimeError as error:
-        raise UsageError(f"this user has no home directory to keep results in; give one with --state DIR or "
-                         f"{VARIABLE}") from error
+        raise UsageError(
+            f"this user has no home directory to keep results in; give one with --state DIR or {VARIABLE}"
+        ) from error
 
 
 def is_on_network(path: Path) -> bool:

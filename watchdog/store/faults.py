@@ -40,8 +40,10 @@ def damaged(path: Path, detail: str) -> str:
     detail = " ".join(detail.split())
     aside = path.parent / "damaged"
     command = f"mkdir -p {shlex.quote(str(aside))} && mv {shlex.quote(str(path))}* {shlex.quote(str(aside))}/"
-    return (f"{path} is damaged or no database ({detail}); set it aside with `{command}` and run again: a new one is "
-            f"made, and `sqlite3 {shlex.quote(str(aside / path.name))} .recover` shows what can be saved")
+    return (
+        f"{path} is damaged or no database ({detail}); set it aside with `{command}` and run again: a new one is "
+        f"made, and `sqlite3 {shlex.quote(str(aside / path.name))} .recover` shows what can be saved"
+    )
 
 
 def foreign(path: Path) -> str:
@@ -51,8 +53,10 @@ def foreign(path: Path) -> str:
 
 def newer(path: Path, found: str, known: str) -> str:
     """The sentence for a schema from the future."""
-    return (f"{path} was made by a newer Fryer (schema {found}, this one knows up to {known}), and is left as it is; "
-            f"update Fryer (`pip install -U fryer`), or {_ELSEWHERE}")
+    return (
+        f"{path} was made by a newer Fryer (schema {found}, this one knows up to {known}), and is left as it is; "
+        f"update Fryer (`pip install -U fryer`), or {_ELSEWHERE}"
+    )
 
 
 def _of_system(path: Path, doing: str, error: OSError) -> str:
@@ -75,8 +79,10 @@ def _of_sqlite(path: Path, doing: str, error: Exception, patience_seconds: float
     if code in (_SQLITE_CORRUPT, _SQLITE_NOTADB):
         return damaged(path, f"SQLite: {said}")
     if code in (_SQLITE_BUSY, _SQLITE_LOCKED):
-        return (f"can't {doing} {path}: another process has kept it locked for {patience_seconds:g} s; "
-                f"`fuser -v {shlex.quote(str(path))}` shows which, wait for it or end it, and try again")
+        return (
+            f"can't {doing} {path}: another process has kept it locked for {patience_seconds:g} s; "
+            f"`fuser -v {shlex.quote(str(path))}` shows which, wait for it or end it, and try again"
+        )
     if code == _SQLITE_FULL or (code in (_SQLITE_CANTOPEN, _SQLITE_IOERR) and free_bytes(path) < LOG_BYTES):
         return _full(path, doing)
     if code in (_SQLITE_READONLY, _SQLITE_CANTOPEN):
@@ -92,5 +98,7 @@ def _permit(path: Path, doing: str, files: str) -> str:
 
 
 def _full(path: Path, doing: str) -> str:
-    return (f"can't {doing} {path}: no room left on its file system ({free_bytes(path)} bytes free); free some "
-            f"(`df {shlex.quote(str(path.parent))}`; a quota counts too), or {_ELSEWHERE}")
+    return (
+        f"can't {doing} {path}: no room left on its file system ({free_bytes(path)} bytes free); free some "
+        f"(`df {shlex.quote(str(path.parent))}`; a quota counts too), or {_ELSEWHERE}"
+    )

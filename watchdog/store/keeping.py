@@ -31,10 +31,21 @@ def insert_run(connection: Connection, run: StoredRun) -> None:
     ids = {table.name: _free_ids(connection, table) for table in (NODE, DEVICE, MEASUREMENT, RECORDING)}
     for node in run.nodes:
         _add_node(batches, ids, run.run_id, node)
-    connection.execute(insert(RUN), [{
-        "id": run.run_id, "started_at": run.started_at, "started_epoch_seconds": epoch_seconds(run.started_at),
-        "command": run.command, "seconds": run.seconds, "verdict": run.verdict, "plan": dict(run.plan),
-        "fryer_version": run.fryer_version}])
+    connection.execute(
+        insert(RUN),
+        [
+            {
+                "id": run.run_id,
+                "started_at": run.started_at,
+                "started_epoch_seconds": epoch_seconds(run.started_at),
+                "command": run.command,
+                "seconds": run.seconds,
+                "verdict": run.verdict,
+                "plan": dict(run.plan),
+                "fryer_version": run.fryer_version,
+            }
+        ],
+    )
     for table in (NODE, DEVICE, MEASUREMENT, SERIES, RECORDING):
         if batches[table.name]:
             connection.execute(insert(table), batches[table.name])
@@ -47,29 +58,60 @@ def _free_ids(connection: Connection, table: Table) -> "Iterator[int]":
 
 def _add_node(batches: dict[str, list[_Row]], ids: Mapping[str, Iterator[int]], run_id: str, node: StoredNode) -> None:
     node_id = next(ids["node_result"])
-    batches["node_result"].append({
-        "id": node_id, "run_id": run_id, "node": node.node, "verdict": node.verdict, "interrupted": node.interrupted,
-        "versions": dict(node.versions), "reasons": list(node.reasons), "findings": dict(node.findings)})
+    batches["node_result"].append(
+        {
+            "id": node_id,
+            "run_id": run_id,
+            "node": node.node,
+            "verdict": node.verdict,
+            "interrupted": node.interrupted,
+            "versions": dict(node.versions),
+            "reasons": list(node.reasons),
+            "findings": dict(node.findings),
+        }
+    )
     device_ids = {}
     for device in node.devices:
         device_ids[device.name] = next(ids["device_result"])
         columns = {name: getattr(device, name) for name in StoredDevice.__slots__}
         batches["device_result"].append(
-            columns | {"id": device_ids[device.name], "node_result_id": node_id, "reasons": list(device.reasons),
-                       "more": dict(device.more)})
+            columns
+            | {
+                "id": device_ids[device.name],
+                "node_result_id": node_id,
+                "reasons": list(device.reasons),
+                "more": dict(device.more),
+            }
+        )
     for measurement in node.measurements:
         if measurement.device not in device_ids:
             raise ValueError(f"{node.node}: a measurement of {measurement.device!r}, which is no device of this node")
         measurement_id = next(ids["measurement"])
-        batches["measurement"].append({
-            "id": measurement_id, "device_result_id": device_ids[measurement.device], "burn": measurement.burn,
-            "case": measurement.case, "metric": measurement.metric, "value": measurement.value,
-            "spread_ratio": measurement.spread_ratio, "steady_from_seconds": measurement.steady_from_seconds,
-            "digest": measurement.digest, "more": dict(measurement.more)})
+        batches["measurement"].append(
+            {
+                "id": measurement_id,
+                "device_result_id": device_ids[measurement.device],
+                "burn": measurement.burn,
+                "case": measurement.case,
+                "metric": measurement.metric,
+                "value": measurement.value,
+                "spread_ratio": measurement.spread_ratio,
+                "steady_from_seconds": measurement.steady_from_seconds,
+                "digest": measurement.digest,
+                "more": dict(measurement.more),
+            }
+        )
         batches["series"].append({"measurement_id": measurement_id, "points": pack_points(measurement.points)})
-    batches["recording"].extend({
-        "id": next(ids["recording"]), "node_result_id": node_id, "source": recording.source,
-        "device": recording.device, "columns": pack_columns(recording.columns)} for recording in node.recordings)
+    batches["recording"].extend(
+        {
+            "id": next(ids["recording"]),
+            "node_result_id": node_id,
+            "source": recording.source,
+            "device": recording.device,
+            "columns": pack_columns(recording.columns),
+        }
+        for recording in node.recordings
+    )
 
 
 def read_run(connection: Connection, run_id: str) -> StoredRun:
@@ -79,27 +121,42 @@ def read_run(connection: Connection, run_id: str) -> StoredRun:
         raise LookupError(run_id)
     nodes = connection.execute(select(NODE).where(NODE.c.run_id == run_id).order_by(NODE.c.id))
     return StoredRun(
-        run_id=run.id, started_at=run.started_at, command=run.command, seconds=run.seconds,
-        verdict=Verdict(run.verdict), plan=run.plan, fryer_version=run.fryer_version,
-        nodes=tuple(_read_node(connection, node) for node in nodes.all()))
+        run_id=run.id,
+        started_at=run.started_at,
+        command=run.command,
+        seconds=run.seconds,
+        verdict=Verdict(run.verdict),
+        plan=run.plan,
+        fryer_version=run.fryer_version,
+        nodes=tuple(_read_node(connection, node) for node in nodes.all()),
+    )
 
 
 def _read_node(connection: Connection, node: Row[Any]) -> StoredNode:
-    devices = connection.execute(
-        select(DEVICE).where(DEVICE.c.node_result_id == node.id).order_by(DEVICE.c.id)).all()
+    devices = connection.execute(select(DEVICE).where(DEVICE.c.node_result_id == node.id).order_by(DEVICE.c.id)).all()
     measurements = connection.execute(
         select(MEASUREMENT, SERIES.c.points, DEVICE.c.name.label("device"))
         .join(SERIES, SERIES.c.measurement_id == MEASUREMENT.c.id)
         .join(DEVICE, DEVICE.c.id == MEASUREMENT.c.device_result_id)
-        .where(DEVICE.c.node_result_id == node.id).order_by(MEASUREMENT.c.id))
+        .where(DEVICE.c.node_result_id == node.id)
+        .order_by(MEASUREMENT.c.id)
+    )
     recordings = connection.execute(
-        select(RECORDING).where(RECORDING.c.node_result_id == node.id).order_by(RECORDING.c.id))
+        select(RECORDING).where(RECORDING.c.node_result_id == node.id).order_by(RECORDING.c.id)
+    )
     return StoredNode(
-        node=node.node, verdict=Verdict(node.verdict), interrupted=node.interrupted, versions=node.versions,
-        reasons=tuple(node.reasons), findings=node.findings, devices=tuple(_read_devices(devices)),
+        node=node.node,
+        verdict=Verdict(node.verdict),
+        interrupted=node.interrupted,
+        versions=node.versions,
+        reasons=tuple(node.reasons),
+        findings=node.findings,
+        devices=tuple(_read_devices(devices)),
         measurements=tuple(_read_measurement(row) for row in measurements),
-        recordings=tuple(Recording(source=row.source, device=row.device, columns=unpack_columns(row.columns))
-                         for row in recordings))
+        recordings=tuple(
+            Recording(source=row.source, device=row.device, columns=unpack_columns(row.columns)) for row in recordings
+        ),
+    )
 
 
 def _read_devices(rows: Iterable[Row[Any]]) -> Iterator[StoredDevice]:
@@ -110,9 +167,17 @@ def _read_devices(rows: Iterable[Row[Any]]) -> Iterator[StoredDevice]:
 
 def _read_measurement(row: Row[Any]) -> StoredMeasurement:
     return StoredMeasurement(
-        device=row.device, burn=row.burn, case=row.case, metric=row.metric, value=number(row.value),
-        spread_ratio=number(row.spread_ratio), steady_from_seconds=row.steady_from_seconds, digest=row.digest,
-        more=row.more, points=unpack_points(row.points))
+        device=row.device,
+        burn=row.burn,
+        case=row.case,
+        metric=row.metric,
+        value=number(row.value),
+        spread_ratio=number(row.spread_ratio),
+        steady_from_seconds=row.steady_from_seconds,
+        digest=row.digest,
+        more=row.more,
+        points=unpack_points(row.points),
+    )
 
 
 def number(stored: float | None) -> float:

@@ -24,20 +24,37 @@ _MANY = 12
 
 def _figures() -> Select[Any]:
     return (
-        select(RUN.c.id.label("run_id"), RUN.c.started_at, RUN.c.started_epoch_seconds, NODE.c.node,
-               DEVICE.c.name.label("device"), DEVICE.c.kind, DEVICE.c.part, DEVICE.c.uuid, DEVICE.c.serial,
-               MEASUREMENT.c.burn, MEASUREMENT.c.case, MEASUREMENT.c.metric, MEASUREMENT.c.value,
-               MEASUREMENT.c.spread_ratio, MEASUREMENT.c.digest, DEVICE.c.verdict)
+        select(
+            RUN.c.id.label("run_id"),
+            RUN.c.started_at,
+            RUN.c.started_epoch_seconds,
+            NODE.c.node,
+            DEVICE.c.name.label("device"),
+            DEVICE.c.kind,
+            DEVICE.c.part,
+            DEVICE.c.uuid,
+            DEVICE.c.serial,
+            MEASUREMENT.c.burn,
+            MEASUREMENT.c.case,
+            MEASUREMENT.c.metric,
+            MEASUREMENT.c.value,
+            MEASUREMENT.c.spread_ratio,
+            MEASUREMENT.c.digest,
+            DEVICE.c.verdict,
+        )
         .select_from(MEASUREMENT)
         .join(DEVICE, DEVICE.c.id == MEASUREMENT.c.device_result_id)
         .join(NODE, NODE.c.id == DEVICE.c.node_result_id)
-        .join(RUN, RUN.c.id == NODE.c.run_id))
+        .join(RUN, RUN.c.id == NODE.c.run_id)
+    )
 
 
 def _figure(row: Row[Any]) -> Figure:
     columns = row._asdict()
-    return Figure(**columns | {"value": number(row.value), "spread_ratio": number(row.spread_ratio),
-                               "verdict": Verdict(row.verdict)})
+    return Figure(
+        **columns
+        | {"value": number(row.value), "spread_ratio": number(row.spread_ratio), "verdict": Verdict(row.verdict)}
+    )
 
 
 def _among(column: ColumnElement[Any], names: Iterable[str]) -> ColumnElement[bool]:
@@ -46,15 +63,20 @@ def _among(column: ColumnElement[Any], names: Iterable[str]) -> ColumnElement[bo
     return column.in_(select(values.c.value.cast(String)))
 
 
-def _newest(connection: Connection, wanted: ColumnElement[bool], *, is_simulated: bool, before: str | None) -> list[
-        Figure]:
+def _newest(
+    connection: Connection, wanted: ColumnElement[bool], *, is_simulated: bool, before: str | None
+) -> list[Figure]:
     """The newest usable figure of each device, burn, case and metric among `wanted`."""
     rank = func.row_number().over(
         partition_by=(DEVICE.c.uuid, MEASUREMENT.c.burn, MEASUREMENT.c.case, MEASUREMENT.c.metric),
-        order_by=(RUN.c.started_epoch_seconds.desc(), MEASUREMENT.c.id.desc()))
+        order_by=(RUN.c.started_epoch_seconds.desc(), MEASUREMENT.c.id.desc()),
+    )
     kind = DEVICE.c.kind == _SIMULATED if is_simulated else DEVICE.c.kind != _SIMULATED
-    ranked = _figures().add_columns(rank.label("rank"), MEASUREMENT.c.id.label("position")).where(
-        wanted, kind, DEVICE.c.verdict.in_(_USABLE), MEASUREMENT.c.value.is_not(None))
+    ranked = (
+        _figures()
+        .add_columns(rank.label("rank"), MEASUREMENT.c.id.label("position"))
+        .where(wanted, kind, DEVICE.c.verdict.in_(_USABLE), MEASUREMENT.c.value.is_not(None))
+    )
     if before is not None:
         ranked = ranked.where(RUN.c.started_epoch_seconds < epoch_seconds(before))
     inner = ranked.subquery()
@@ -63,14 +85,21 @@ def _newest(connection: Connection, wanted: ColumnElement[bool], *, is_simulated
     return [_figure(row) for row in rows]
 
 
-def newest_of_devices(connection: Connection, uuids: Collection[str], *, is_simulated: bool,
-                      before: str | None) -> list[Figure]:
+def newest_of_devices(
+    connection: Connection, uuids: Collection[str], *, is_simulated: bool, before: str | None
+) -> list[Figure]:
     """For each of these devices, the newest usable figure of each burn, case and metric, started before `before`."""
     return _newest(connection, _among(DEVICE.c.uuid, uuids), is_simulated=is_simulated, before=before)
 
 
-def newest_of_parts(connection: Connection, parts: Collection[str], excluding: Collection[str], *, is_simulated: bool,
-                    before: str | None) -> list[Figure]:
+def newest_of_parts(
+    connection: Connection,
+    parts: Collection[str],
+    excluding: Collection[str],
+    *,
+    is_simulated: bool,
+    before: str | None,
+) -> list[Figure]:
     """The same for every device of these parts but for the UUIDs in `excluding`."""
     wanted = _among(DEVICE.c.part, parts)
     if excluding:
@@ -89,19 +118,30 @@ def history(connection: Connection, *, node: str | None, uuid: str | None, burn:
 
 def runs(connection: Connection, limit: int | None) -> list[RunSummary]:
     """The newest `limit` runs (all when None), newest first."""
-    newest = connection.execute(
-        select(RUN).order_by(RUN.c.started_epoch_seconds.desc(), RUN.c.id).limit(limit)).all()
+    newest = connection.execute(select(RUN).order_by(RUN.c.started_epoch_seconds.desc(), RUN.c.id).limit(limit)).all()
     devices = func.count(DEVICE.c.id)
     found = connection.execute(
         select(NODE.c.run_id, NODE.c.node, devices.label("num_devices"))
         .outerjoin(DEVICE, DEVICE.c.node_result_id == NODE.c.id)
-        .where(_among(NODE.c.run_id, [run.id for run in newest])).group_by(NODE.c.id).order_by(NODE.c.id))
+        .where(_among(NODE.c.run_id, [run.id for run in newest]))
+        .group_by(NODE.c.id)
+        .order_by(NODE.c.id)
+    )
     nodes: dict[str, list[Row[Any]]] = {run.id: [] for run in newest}
     for row in found:
         nodes[row.run_id].append(row)
-    return [RunSummary(run_id=run.id, started_at=run.started_at, command=run.command, seconds=run.seconds,
-                       verdict=Verdict(run.verdict), nodes=tuple(row.node for row in nodes[run.id]),
-                       num_devices=sum(row.num_devices for row in nodes[run.id])) for run in newest]
+    return [
+        RunSummary(
+            run_id=run.id,
+            started_at=run.started_at,
+            command=run.command,
+            seconds=run.seconds,
+            verdict=Verdict(run.verdict),
+            nodes=tuple(row.node for row in nodes[run.id]),
+            num_devices=sum(row.num_devices for row in nodes[run.id]),
+        )
+        for run in newest
+    ]
 
 
 def find_node(connection: Connection, node: str) -> str:
@@ -125,8 +165,9 @@ def find_run(connection: Connection, start: str) -> str:
 def _only(what: str, start: str, known: Iterable[str]) -> str:
     wanted, names = start.lower(), sorted(known)
     exact = [name for name in names if name.lower() == wanted]
-    found = exact or [name for name in names if wanted and name.lower().removeprefix("gpu-").startswith(
-        wanted.removeprefix("gpu-"))]
+    found = exact or [
+        name for name in names if wanted and name.lower().removeprefix("gpu-").startswith(wanted.removeprefix("gpu-"))
+    ]
     if len(found) == 1:
         return found[0]
     if found:

@@ -1,10 +1,10 @@
 """The error tree. Each message says what failed, on what, with which values, and what to do.
 
-    FryerError
-    ├── UsageError        wrong arguments, settings or scenario: a person's to fix            exit 2
-    ├── StoreError        the database can't be opened, read or written                       exit 3
-    ├── SourceMissing     a source of readings that this machine does not have                skip
-    └── SourceFailed      a source that should work and does not: UNKNOWN, never healthy      unknown
+FryerError
+├── UsageError        wrong arguments, settings or scenario: a person's to fix            exit 2
+├── StoreError        the database can't be opened, read or written                       exit 3
+├── SourceMissing     a source of readings that this machine does not have                skip
+└── SourceFailed      a source that should work and does not: UNKNOWN, never healthy      unknown
 """
 
 from collections.abc import Iterable

@@ -35,8 +35,14 @@ class LinkedDevice(CpuDevice):
 
     host_is_device = False
 
-    def __init__(self, name: str, clock: Timeline, bytes_per_second: float = 1e9, scale: int = 1,
-                 spoil: Callable[[torch.Tensor], None] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Timeline,
+        bytes_per_second: float = 1e9,
+        scale: int = 1,
+        spoil: Callable[[torch.Tensor], None] | None = None,
+    ) -> None:
         super().__init__(name, clock)
         self.timeline = clock
         self.bytes_per_second = bytes_per_second

@@ -33,8 +33,16 @@ def main():
     def stop():
         return float(stop_after) > 0 and time.monotonic() - begin > float(stop_after)
 
-    task = Task(seconds=float(seconds), seed=7, dtypes=("fp32",), memory_ratio=0.1, stop=stop, rank=int(rank),
-                num_ranks=int(num_ranks), rendezvous=rendezvous)
+    task = Task(
+        seconds=float(seconds),
+        seed=7,
+        dtypes=("fp32",),
+        memory_ratio=0.1,
+        stop=stop,
+        rank=int(rank),
+        num_ranks=int(num_ranks),
+        rendezvous=rendezvous,
+    )
     for record in soak.run([device], task):
         sys.stdout.write(json.dumps({"kind": type(record).__name__, **dataclasses.asdict(record)}) + "\n")
         sys.stdout.flush()

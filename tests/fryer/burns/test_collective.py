@@ -51,8 +51,10 @@ def test_a_nan_is_wrong():
 
 def test_a_rank_that_never_starts_is_an_error_with_the_wait(tmp_path):
     device = CpuDevice("cpu0", RunClock.start())
-    with (pytest.raises(RankMissingError, match=r"^rank 0 of 2 waited up to 1 s at file:"),
-          joined(device, rendezvous=f"file://{tmp_path}/ranks", rank=0, num_ranks=2, join_seconds=1.0)):
+    with (
+        pytest.raises(RankMissingError, match=r"^rank 0 of 2 waited up to 1 s at file:"),
+        joined(device, rendezvous=f"file://{tmp_path}/ranks", rank=0, num_ranks=2, join_seconds=1.0),
+    ):
         pass
 
 

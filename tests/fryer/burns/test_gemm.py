@@ -76,8 +76,13 @@ def test_one_flipped_bit_of_one_product_is_found_and_named_in_each_of_100_tries(
         bit = chance.randrange(15 if dtype == "bf16" else 31)
         device = SpoiledDevice(wrong=frozenset({number}), spoil=flip(bit, index))
         wrong = list(products(device, 24, dtype, seed=attempt))
-        found += (len(wrong) == 1 and isinstance(wrong[0], Mismatch) and wrong[0].index == index
-                  and wrong[0].num_wrong == 1 and int(wrong[0].expected, 16) ^ int(wrong[0].read, 16) == 1 << bit)
+        found += (
+            len(wrong) == 1
+            and isinstance(wrong[0], Mismatch)
+            and wrong[0].index == index
+            and wrong[0].num_wrong == 1
+            and int(wrong[0].expected, 16) ^ int(wrong[0].read, 16) == 1 << bit
+        )
     assert found == 100
 
 

@@ -27,7 +27,8 @@ def test_results_are_verified_and_say_how_many_bytes(linked_device, timeline, ma
     num_bytes = array_bytes(device, 0.5) * 1000
     records = list(hbm.run([device], make_task()))
     assert [record for record in records if not isinstance(record, Point)] == [
-        Counted(device="gpu0", burn="hbm", case=case, what="bytes", count=num_bytes) for case in ("copy", "triad")]
+        Counted(device="gpu0", burn="hbm", case=case, what="bytes", count=num_bytes) for case in ("copy", "triad")
+    ]
 
 
 @pytest.mark.parametrize("case", ["copy", "triad"])
@@ -45,7 +46,8 @@ def test_a_wrong_word_is_found_with_its_bits(linked_device, timeline, make_task,
 def test_a_stop_in_copy_leaves_triad_unmeasured_and_says_so(linked_device, timeline, make_task):
     records = list(hbm.run([linked_device("gpu0", timeline)], make_task(stop=lambda: timeline.seconds > 1.0)))
     assert [(record.case, record.code) for record in records if not isinstance(record, Point | Counted)] == [
-        ("triad", "stopped")]
+        ("triad", "stopped")
+    ]
 
 
 def test_arrays_are_well_beyond_the_caches_where_memory_allows(linked_device, timeline, monkeypatch):
@@ -66,5 +68,7 @@ def test_host_memory_is_measured_on_the_cpu(make_task, monkeypatch):
     monkeypatch.setattr(device, "free_bytes", lambda: 30 << 20)
     records = list(hbm.run([device], make_task(seconds=0.3)))
     assert {(record.case, record.metric) for record in records if isinstance(record, Point)} == {
-        ("copy", BYTES), ("triad", BYTES)}
+        ("copy", BYTES),
+        ("triad", BYTES),
+    }
     assert not [record for record in records if isinstance(record, Mismatch)]

@@ -21,8 +21,9 @@ class Bench:
         self.words = torch.zeros(SLICE * NUM_SLICES, dtype=torch.int64)
         self.at_step = {}
         self.step = 0
-        self.walk = memory.Walk(device, make_task(stop=self.stop), Region((self.words,), SLICE), end_seconds=4.0,
-                                fade_seconds=0.2)
+        self.walk = memory.Walk(
+            device, make_task(stop=self.stop), Region((self.words,), SLICE), end_seconds=4.0, fade_seconds=0.2
+        )
 
     def stop(self):
         self.step += 1
@@ -50,7 +51,8 @@ def test_healthy_memory_is_covered_by_each_pattern_and_says_how_many_bytes(linke
     half = (1 << 19) * 1000
     assert run(linked_device("gpu0", timeline, scale=1000), make_task(seconds=0.0)) == [
         Counted(device="gpu0", burn="memory", case=name, what="bytes", count=half * (3 if name in INVERTED else 1))
-        for name in PATTERNS]
+        for name in PATTERNS
+    ]
 
 
 @pytest.mark.parametrize("name", PATTERNS)
@@ -130,8 +132,9 @@ def test_a_stop_before_the_first_cycle_is_over_names_what_was_not_covered(linked
     counted, problem = run(linked_device("gpu0", timeline), make_task(stop=stop))
     assert counted.case == "walking ones"
     assert (problem.verdict, problem.code) == (Verdict.INCONCLUSIVE, "stopped")
-    assert problem.message.endswith("not covered: walking zeros, own address, moving inversions, random, "
-                                    "bit fade ones, bit fade zeros")
+    assert problem.message.endswith(
+        "not covered: walking zeros, own address, moving inversions, random, bit fade ones, bit fade zeros"
+    )
 
 
 def test_a_first_cycle_that_takes_far_too_long_says_what_was_not_covered(linked_device, timeline, make_task):

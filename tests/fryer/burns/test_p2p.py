@@ -23,14 +23,22 @@ def rates(records):
 def test_each_ordered_pair_is_a_case_of_the_device_that_sends(three, make_task):
     found = rates(p2p.run(three, make_task(seconds=9.0)))
     assert {key: pytest.approx(value) for key, value in found.items() if key[1].startswith("to")} == {
-        ("gpu0", "to gpu1"): 100e9, ("gpu0", "to gpu2"): 100e9, ("gpu1", "to gpu0"): 50e9, ("gpu1", "to gpu2"): 50e9,
-        ("gpu2", "to gpu0"): 100e9, ("gpu2", "to gpu1"): 100e9}
+        ("gpu0", "to gpu1"): 100e9,
+        ("gpu0", "to gpu2"): 100e9,
+        ("gpu1", "to gpu0"): 50e9,
+        ("gpu1", "to gpu2"): 50e9,
+        ("gpu2", "to gpu0"): 100e9,
+        ("gpu2", "to gpu1"): 100e9,
+    }
 
 
 def test_both_directions_of_a_pair_are_measured_once_at_twice_the_slower(three, make_task):
     found = rates(p2p.run(three, make_task(seconds=9.0)))
     assert {key: pytest.approx(value) for key, value in found.items() if key[1].startswith("both")} == {
-        ("gpu0", "both gpu1"): 100e9, ("gpu0", "both gpu2"): 200e9, ("gpu1", "both gpu2"): 100e9}
+        ("gpu0", "both gpu1"): 100e9,
+        ("gpu0", "both gpu2"): 200e9,
+        ("gpu1", "both gpu2"): 100e9,
+    }
 
 
 def test_what_arrived_is_verified(three, make_task):
@@ -59,10 +67,14 @@ def test_a_single_device_has_no_peer(linked_device, timeline, make_task):
 def test_sockets_share_memory_and_are_each_skipped(make_task):
     sockets = [CpuDevice(f"cpu{index}", RunClock.start()) for index in range(2)]
     assert [(problem.device, problem.verdict, problem.code) for problem in p2p.run(sockets, make_task())] == [
-        ("cpu0", Verdict.SKIPPED, "no_peer"), ("cpu1", Verdict.SKIPPED, "no_peer")]
+        ("cpu0", Verdict.SKIPPED, "no_peer"),
+        ("cpu1", Verdict.SKIPPED, "no_peer"),
+    ]
 
 
 def test_a_stop_names_the_pairs_that_were_not_measured(three, timeline, make_task):
     records = list(p2p.run(three, make_task(seconds=9.0, stop=lambda: timeline.seconds > 6.5)))
     assert [(record.device, record.case) for record in records if not isinstance(record, Point | Counted)] == [
-        ("gpu0", "both gpu2"), ("gpu1", "both gpu2")]
+        ("gpu0", "both gpu2"),
+        ("gpu1", "both gpu2"),
+    ]

@@ -12,8 +12,11 @@ META = torch.device("meta")
 def test_slices_cover_each_place_once_upwards_and_downwards(sizes, slice_words):
     region = Region(tuple(torch.zeros(size, dtype=torch.int64) for size in sizes), slice_words)
     for is_downwards in (False, True):
-        places = [place for part in region.slices(is_downwards=is_downwards)
-                  for place in range(part.first, part.first + part.words.numel())]
+        places = [
+            place
+            for part in region.slices(is_downwards=is_downwards)
+            for place in range(part.first, part.first + part.words.numel())
+        ]
         assert sorted(places) == list(range(sum(sizes)))
     assert [part.first for part in region.slices(is_downwards=True)] == [part.first for part in region.slices()][::-1]
 

@@ -54,8 +54,15 @@ def start_rank(tmp_path):
     processes = []
 
     def start(rank, num_ranks=2, seconds=12.0, stop_after=0.0):
-        words = [sys.executable, RANK, str(rank), str(num_ranks), f"file://{tmp_path}/ranks", str(seconds),
-                 str(stop_after)]
+        words = [
+            sys.executable,
+            RANK,
+            str(rank),
+            str(num_ranks),
+            f"file://{tmp_path}/ranks",
+            str(seconds),
+            str(stop_after),
+        ]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         processes.append(process)
         return process
@@ -97,9 +104,13 @@ def test_one_device_without_a_link_soaks_in_products_alone(make_task):
 def test_a_device_with_a_link_copies_at_the_same_time(make_task):
     records = list(soak.run([SmallLinkedDevice("gpu0", RunClock.start())], make_task(seconds=3.0, dtypes=("fp32",))))
     assert {(point.case, point.metric) for point in records if isinstance(point, Point)} == {
-        ("gemm fp32 (soak)", FLOPS), ("h2d (soak)", BYTES)}
+        ("gemm fp32 (soak)", FLOPS),
+        ("h2d (soak)", BYTES),
+    }
     assert {(record.case, record.what) for record in records if isinstance(record, Counted)} == {
-        ("gemm fp32 (soak)", "products"), ("h2d (soak)", "bytes")}
+        ("gemm fp32 (soak)", "products"),
+        ("h2d (soak)", "bytes"),
+    }
 
 
 def test_a_wrong_product_among_many_is_found(device, make_task):
@@ -147,7 +158,9 @@ def test_two_ranks_sum_what_is_known_and_leave_together(start_rank):
         records = records_of(process)
         assert process.returncode == 0
         assert {record["case"] for record in records if record["kind"] == "Point"} == {
-            "gemm fp32 (soak)", "all_reduce (soak)"}
+            "gemm fp32 (soak)",
+            "all_reduce (soak)",
+        }
         assert {record["kind"] for record in records} == {"Point", "Counted"}
         (counted,) = [record for record in records if record.get("what") == "bytes"]
         assert counted["count"] > 0
@@ -155,8 +168,11 @@ def test_two_ranks_sum_what_is_known_and_leave_together(start_rank):
 
 def test_a_rank_that_stops_takes_the_others_with_it(start_rank):
     patient, leaver = start_rank(0, seconds=1000.0), start_rank(1, seconds=1000.0, stop_after=2.0)
-    assert all(record["kind"] != "Problem" or record["code"] == "stopped"
-               for process in (patient, leaver) for record in records_of(process))
+    assert all(
+        record["kind"] != "Problem" or record["code"] == "stopped"
+        for process in (patient, leaver)
+        for record in records_of(process)
+    )
     assert (patient.returncode, leaver.returncode) == (0, 0)
 
 

@@ -25,16 +25,37 @@ ROOT = Path(__file__).parents[3]
 
 def a_result(number: int, value: float, verdict: Verdict = Verdict.PASS, kind: str = "cuda") -> RunResult:
     device = DeviceInfo(name="gpu0", kind=kind, part="H100", uuid="GPU-5f3a1b2c-0001")
-    measurement = Measurement(device="gpu0", burn="gemm", case="bf16", metric=FLOPS, value=value, spread_ratio=0.001,
-                              steady_from_seconds=2.0, digest=None, series=())
+    measurement = Measurement(
+        device="gpu0",
+        burn="gemm",
+        case="bf16",
+        metric=FLOPS,
+        value=value,
+        spread_ratio=0.001,
+        steady_from_seconds=2.0,
+        digest=None,
+        series=(),
+    )
     plan = Plan(nodes=("n1",), dtypes=(), phases=(Phase(burn="gemm", seconds=4.0),), seed=1, memory_ratio=0.9)
-    info = RunInfo(run_id=f"{number}2345678-aaaa", started_at=f"2026-01-0{number}T23:30:00-01:00", plan=plan,
-                   command=f"fryer run --seed {number}")
+    info = RunInfo(
+        run_id=f"{number}2345678-aaaa",
+        started_at=f"2026-01-0{number}T23:30:00-01:00",
+        plan=plan,
+        command=f"fryer run --seed {number}",
+    )
     return RunResult(
-        info=info, seconds=85.0,
+        info=info,
+        seconds=85.0,
         evidence=(NodeEvidence(node="n1", devices=(device,), versions={}, measurements=(measurement,)),),
-        verdicts=(NodeVerdict(node="n1", verdict=verdict, reasons=(), devices=(
-            DeviceVerdict(device="gpu0", verdict=verdict, reasons=()),)),))
+        verdicts=(
+            NodeVerdict(
+                node="n1",
+                verdict=verdict,
+                reasons=(),
+                devices=(DeviceVerdict(device="gpu0", verdict=verdict, reasons=()),),
+            ),
+        ),
+    )
 
 
 @pytest.fixture
@@ -56,12 +77,15 @@ def documents(*arguments: object) -> list[dict[str, Any]]:
 
 
 def test_without_a_selection_the_runs_are_listed_newest_first(state: Path) -> None:
-    assert shown("--state", state) == """\
+    assert (
+        shown("--state", state)
+        == """\
 date (UTC)        nodes  devices   took  verdict  run       command
 2026-01-04 00:30  n1           1  1m25s  FAIL     32345678  fryer run --seed 3
 2026-01-03 00:30  n1           1  1m25s  PASS     22345678  fryer run --seed 2
 2026-01-02 00:30  n1           1  1m25s  PASS     12345678  fryer run --seed 1
 """
+    )
 
 
 DRIFT = """\
@@ -72,8 +96,10 @@ date (UTC)        node  device  uuid          burn  case        value  vs previo
 """
 
 
-@pytest.mark.parametrize("selection", [("--node", "n1"), ("--gpu", "GPU-5f"), ("--burn", "gemm"),
-                                       ("--node", "n1", "--gpu", "5f3a", "--burn", "gemm")])
+@pytest.mark.parametrize(
+    "selection",
+    [("--node", "n1"), ("--gpu", "GPU-5f"), ("--burn", "gemm"), ("--node", "n1", "--gpu", "5f3a", "--burn", "gemm")],
+)
 def test_a_selection_shows_how_its_figures_moved(state: Path, selection: tuple[str, ...]) -> None:
     assert shown("--state", state, *selection) == DRIFT
 
@@ -82,7 +108,9 @@ def test_the_limit_is_of_runs_and_changes_still_count_from_the_first(state: Path
     header, *lines = DRIFT.splitlines(keepends=True)
     assert shown("--state", state, "--node", "n1", "--limit", 1) == header + lines[-1]
     assert [document["run_id"] for document in documents("--state", state, "--limit", 2)] == [
-        "32345678-aaaa", "22345678-aaaa"]
+        "32345678-aaaa",
+        "22345678-aaaa",
+    ]
 
 
 def test_a_simulated_figure_says_so(state: Path) -> None:
@@ -95,15 +123,38 @@ def test_scripts_get_one_document_a_line(state: Path) -> None:
     changes = last.pop("change_from_previous_ratio"), last.pop("change_from_first_ratio")
     assert changes == (6.1e14 / 7.25e14 - 1, 6.1e14 / 7.3e14 - 1)
     assert last == {
-        "type": "measurement", "schema": "fryer/history", "version": 1, "run_id": "32345678-aaaa",
-        "started_at": "2026-01-03T23:30:00-01:00", "started_epoch_seconds": 1767486600.0, "node": "n1",
-        "device": "gpu0", "kind": "cuda", "part": "H100", "uuid": "GPU-5f3a1b2c-0001", "serial": None, "burn": "gemm",
-        "case": "bf16", "metric": "flops_per_second", "value": 6.1e14, "spread_ratio": 0.001, "digest": None,
-        "verdict": "FAIL"}
+        "type": "measurement",
+        "schema": "fryer/history",
+        "version": 1,
+        "run_id": "32345678-aaaa",
+        "started_at": "2026-01-03T23:30:00-01:00",
+        "started_epoch_seconds": 1767486600.0,
+        "node": "n1",
+        "device": "gpu0",
+        "kind": "cuda",
+        "part": "H100",
+        "uuid": "GPU-5f3a1b2c-0001",
+        "serial": None,
+        "burn": "gemm",
+        "case": "bf16",
+        "metric": "flops_per_second",
+        "value": 6.1e14,
+        "spread_ratio": 0.001,
+        "digest": None,
+        "verdict": "FAIL",
+    }
     assert documents("--state", state)[-1] == {
-        "type": "run", "schema": "fryer/history", "version": 1, "run_id": "12345678-aaaa",
-        "started_at": "2026-01-01T23:30:00-01:00", "command": "fryer run --seed 1", "seconds": 85.0,
-        "verdict": "PASS", "nodes": ["n1"], "num_devices": 1}
+        "type": "run",
+        "schema": "fryer/history",
+        "version": 1,
+        "run_id": "12345678-aaaa",
+        "started_at": "2026-01-01T23:30:00-01:00",
+        "command": "fryer run --seed 1",
+        "seconds": 85.0,
+        "verdict": "PASS",
+        "nodes": ["n1"],
+        "num_devices": 1,
+    }
 
 
 def test_an_empty_store_shows_no_run_and_says_so_to_the_person(tmp_path: Path) -> None:
@@ -114,14 +165,17 @@ def test_an_empty_store_shows_no_run_and_says_so_to_the_person(tmp_path: Path) -
     assert documents("--state", tmp_path) == []
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["--node", "n2"], "no result of a node 'n2' is kept; known: n1"),
-    (["--gpu", "GPU-6"], "no result of a device 'GPU-6' is kept"),
-    (["--burn", "gem"], "--burn: unknown burn 'gem'; did you mean 'gemm'"),
-    (["--node", "n1", "--burn", "hbm"], "no figure of burn hbm of n1 is kept; `fryer history` lists the runs"),
-    (["--node", "n1", "--import", "x"], "--import takes in a whole result"),
-    (["--import", "/nonexistent"], "can't read /nonexistent: No such file"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--node", "n2"], "no result of a node 'n2' is kept; known: n1"),
+        (["--gpu", "GPU-6"], "no result of a device 'GPU-6' is kept"),
+        (["--burn", "gem"], "--burn: unknown burn 'gem'; did you mean 'gemm'"),
+        (["--node", "n1", "--burn", "hbm"], "no figure of burn hbm of n1 is kept; `fryer history` lists the runs"),
+        (["--node", "n1", "--import", "x"], "--import takes in a whole result"),
+        (["--import", "/nonexistent"], "can't read /nonexistent: No such file"),
+    ],
+)
 def test_what_is_not_kept_is_one_sentence(state: Path, arguments: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         CliRunner().invoke(app, ["--state", str(state), *arguments], catch_exceptions=False)
@@ -147,9 +201,16 @@ def test_a_spooled_result_is_taken_in_once(state: Path, tmp_path: Path) -> None:
     assert shown("--state", state, "--import", file) == f"run 42345678-aaaa (PASS) is now kept in {path}\n"
     assert shown("--state", state, "--import", file) == f"run 42345678-aaaa (PASS) is already kept in {path}\n"
     assert load(Store.open_to_read(state), "4") == result
-    assert documents("--state", state, "--import", file) == [{
-        "type": "import", "schema": "fryer/history", "version": 1, "run_id": "42345678-aaaa", "imported": False,
-        "path": str(path)}]
+    assert documents("--state", state, "--import", file) == [
+        {
+            "type": "import",
+            "schema": "fryer/history",
+            "version": 1,
+            "run_id": "42345678-aaaa",
+            "imported": False,
+            "path": str(path),
+        }
+    ]
 
 
 def test_a_figure_that_is_no_number_is_null_to_scripts(state: Path) -> None:
@@ -161,8 +222,15 @@ def test_a_figure_that_is_no_number_is_null_to_scripts(state: Path) -> None:
 def test_a_terminal_gets_colour_and_nothing_is_cut_off(state: Path) -> None:
     """Ids are there to be copied, also from a narrow window."""
     command = f"{sys.executable} -c 'from fryer.cli.history import app; app()' --state {state} --node n1"
-    drawn = subprocess.run(["script", "-qec", command, "/dev/null"], cwd=ROOT, text=True, capture_output=True,
-                           check=True, stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", "TERM": "xterm"}).stdout
+    drawn = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        env={"PATH": "/usr/bin:/bin", "TERM": "xterm"},
+    ).stdout
     assert "GPU-5f3a1b2c" in drawn
     assert "12345678" in drawn
     assert "…" not in drawn
@@ -176,7 +244,9 @@ def test_help_has_examples_and_exit_codes() -> None:
 
 
 def test_asking_for_help_loads_no_database_library() -> None:
-    code = ("import sys; from fryer.cli import history; "
-            "print([name for name in ('torch', 'sqlmodel', 'sqlalchemy', 'rich.table') if name in sys.modules])")
+    code = (
+        "import sys; from fryer.cli import history; "
+        "print([name for name in ('torch', 'sqlmodel', 'sqlalchemy', 'rich.table') if name in sys.modules])"
+    )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True).stdout
     assert found == "[]\n"

@@ -19,18 +19,43 @@ from watchdog.vocabulary.verdicts import Verdict
 
 
 def a_result(number: int) -> RunResult:
-    series = tuple(Point(device="gpu0", burn="gemm", case="bf16", metric=FLOPS, at_seconds=float(at), value=7e14 + at)
-                   for at in range(1, 6))
-    measurement = Measurement(device="gpu0", burn="gemm", case="bf16", metric=FLOPS, value=7e14, spread_ratio=0.001,
-                              steady_from_seconds=2.0, digest=None, series=series)
+    series = tuple(
+        Point(device="gpu0", burn="gemm", case="bf16", metric=FLOPS, at_seconds=float(at), value=7e14 + at)
+        for at in range(1, 6)
+    )
+    measurement = Measurement(
+        device="gpu0",
+        burn="gemm",
+        case="bf16",
+        metric=FLOPS,
+        value=7e14,
+        spread_ratio=0.001,
+        steady_from_seconds=2.0,
+        digest=None,
+        series=series,
+    )
     plan = Plan(nodes=("n1",), dtypes=(), phases=(Phase(burn="gemm", seconds=4.0),), seed=number, memory_ratio=None)
-    info = RunInfo(run_id=f"{number}2345678-aaaa", started_at=f"2026-01-0{number}T08:00:00+00:00", plan=plan,
-                   command=f"fryer run --seed {number}")
+    info = RunInfo(
+        run_id=f"{number}2345678-aaaa",
+        started_at=f"2026-01-0{number}T08:00:00+00:00",
+        plan=plan,
+        command=f"fryer run --seed {number}",
+    )
     device = DeviceInfo(name="gpu0", kind="cuda", part="H100", uuid="GPU-5f3a1b2c-0001")
-    verdict = NodeVerdict(node="n1", verdict=Verdict.PASS, reasons=(), devices=(
-        DeviceVerdict(device="gpu0", verdict=Verdict.PASS, reasons=()),))
-    return RunResult(info=info, seconds=5.0, verdicts=(verdict,), evidence=(
-        NodeEvidence(node="n1", devices=(device,), versions={"fryer": "0.1.0"}, measurements=(measurement,)),))
+    verdict = NodeVerdict(
+        node="n1",
+        verdict=Verdict.PASS,
+        reasons=(),
+        devices=(DeviceVerdict(device="gpu0", verdict=Verdict.PASS, reasons=()),),
+    )
+    return RunResult(
+        info=info,
+        seconds=5.0,
+        verdicts=(verdict,),
+        evidence=(
+            NodeEvidence(node="n1", devices=(device,), versions={"fryer": "0.1.0"}, measurements=(measurement,)),
+        ),
+    )
 
 
 @pytest.fixture

@@ -17,8 +17,20 @@ def fryer(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[
 
 def test_this_machine_is_qualified_and_the_result_is_kept(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
-    done = fryer("run", "--nodes", "localhost", "--duration", "6s", "--burns", "gemm,hbm", "--json", "--state",
-                 str(tmp_path), "--report", str(page))
+    done = fryer(
+        "run",
+        "--nodes",
+        "localhost",
+        "--duration",
+        "6s",
+        "--burns",
+        "gemm,hbm",
+        "--json",
+        "--state",
+        str(tmp_path),
+        "--report",
+        str(page),
+    )
     documents = [json.loads(line) for line in done.stdout.splitlines()]
     assert documents[-1]["type"] == "verdict", done.stderr
     assert done.returncode in (0, 1, 3)
@@ -33,8 +45,21 @@ def test_this_machine_is_qualified_and_the_result_is_kept(tmp_path: Path) -> Non
 def test_equal_seeds_give_equal_digests(tmp_path: Path) -> None:
     digests = []
     for _ in range(2):
-        done = fryer("run", "--nodes", "localhost", "--simulate", "healthy", "--burns", "gemm", "--duration", "4s",
-                     "--dtypes", "bf16", "--no-keep", "--json")
+        done = fryer(
+            "run",
+            "--nodes",
+            "localhost",
+            "--simulate",
+            "healthy",
+            "--burns",
+            "gemm",
+            "--duration",
+            "4s",
+            "--dtypes",
+            "bf16",
+            "--no-keep",
+            "--json",
+        )
         documents = [json.loads(line) for line in done.stdout.splitlines()]
         digests.append({d["device"]: d["digest"] for d in documents if d["type"] == "measurement"})
     assert digests[0] == digests[1]
@@ -42,11 +67,28 @@ def test_equal_seeds_give_equal_digests(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "said"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
-def test_a_signal_stops_cleanly_keeps_what_was_measured_and_is_inconclusive(number: int, said: str,
-                                                                           tmp_path: Path) -> None:
-    process = subprocess.Popen([FRYER, "run", "--nodes", "localhost", "--simulate", "healthy", "--burns", "gemm",
-                                "--duration", "300s", "--json", "--state", str(tmp_path)],
-                               stdout=subprocess.PIPE, text=True)
+def test_a_signal_stops_cleanly_keeps_what_was_measured_and_is_inconclusive(
+    number: int, said: str, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        [
+            FRYER,
+            "run",
+            "--nodes",
+            "localhost",
+            "--simulate",
+            "healthy",
+            "--burns",
+            "gemm",
+            "--duration",
+            "300s",
+            "--json",
+            "--state",
+            str(tmp_path),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     documents = []
     for line in process.stdout:
@@ -61,21 +103,25 @@ def test_a_signal_stops_cleanly_keeps_what_was_measured_and_is_inconclusive(numb
     assert any(json.loads(line)["type"] == "measurement" for line in rest.splitlines())
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (("--nodes", ""), "--nodes localhost"),
-    (("--nodes", "node[001"), "node[001-004,007]"),
-    (("--nodes", "elsewhere"), "only this machine"),
-    (("--nodes", "localhost", "--dtypes", "bf61"), "did you mean 'bf16'"),
-    (("--nodes", "localhost", "--burns", "gem"), "did you mean 'gemm'"),
-    (("--nodes", "localhost", "--duration", "soon"), "10s, 1m30s or 2h"),
-    (("--nodes", "localhost", "--duration", "0s"), "1s to 30d"),
-    (("--nodes", "localhost", "--memory", "2"), "between 0 and 1"),
-    (("--nodes", "localhost", "--simulate", "slow_gp"), "did you mean 'slow_gpu'"),
-    (("--nodes", "node099", "--simulate", "healthy"), "no node 'node099'"),
-    (("--nodes", "localhost", "--report", "/nowhere/at/all.html"), "/nowhere/at/all.html"),
-])
-def test_wrong_usage_is_one_sentence_with_what_to_do_and_exit_2(arguments: tuple[str, ...], words: str,
-                                                                tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--nodes", ""), "--nodes localhost"),
+        (("--nodes", "node[001"), "node[001-004,007]"),
+        (("--nodes", "elsewhere"), "only this machine"),
+        (("--nodes", "localhost", "--dtypes", "bf61"), "did you mean 'bf16'"),
+        (("--nodes", "localhost", "--burns", "gem"), "did you mean 'gemm'"),
+        (("--nodes", "localhost", "--duration", "soon"), "10s, 1m30s or 2h"),
+        (("--nodes", "localhost", "--duration", "0s"), "1s to 30d"),
+        (("--nodes", "localhost", "--memory", "2"), "between 0 and 1"),
+        (("--nodes", "localhost", "--simulate", "slow_gp"), "did you mean 'slow_gpu'"),
+        (("--nodes", "node099", "--simulate", "healthy"), "no node 'node099'"),
+        (("--nodes", "localhost", "--report", "/nowhere/at/all.html"), "/nowhere/at/all.html"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_with_what_to_do_and_exit_2(
+    arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
     done = fryer("run", *arguments, "--state", str(tmp_path))
     assert done.returncode == 2
     assert done.stdout == ""
@@ -101,9 +147,11 @@ def test_an_unknown_command_is_told_the_nearest_one() -> None:
 
 
 def test_help_names_every_command_and_loads_nothing_heavy() -> None:
-    script = ("import sys\nfrom fryer.main import main\nsys.argv = ['fryer', '--help']\ntry:\n    main()\n"
-              "except SystemExit:\n    pass\n"
-              "print(sorted({'torch', 'textual', 'sqlmodel', 'sqlalchemy', 'plotly', 'pydantic'} & set(sys.modules)))")
+    script = (
+        "import sys\nfrom fryer.main import main\nsys.argv = ['fryer', '--help']\ntry:\n    main()\n"
+        "except SystemExit:\n    pass\n"
+        "print(sorted({'torch', 'textual', 'sqlmodel', 'sqlalchemy', 'plotly', 'pydantic'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
     for command in ("run", "history", "report", "scenarios"):

@@ -12,19 +12,33 @@ LIMITS = Limits()
 
 
 def past(uuid, value, *, part="NVIDIA H100 80GB HBM3", at="2026-08-01T00:00:00Z", case="bf16 8192x8192x8192"):
-    return PastMeasurement(uuid=uuid, node="node000", part=part, burn="gemm", case=case, metric="flops_per_second",
-                           value=value, at=at, run_id="run-1")
+    return PastMeasurement(
+        uuid=uuid,
+        node="node000",
+        part=part,
+        burn="gemm",
+        case=case,
+        metric="flops_per_second",
+        value=value,
+        at=at,
+        run_id="run-1",
+    )
 
 
-@pytest.mark.parametrize(("value", "expected"), [(729e12, {}), (699e12, {"below_floor": "WARN"}),
-                                                 (639e12, {"below_floor": "FAIL"})])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(729e12, {}), (699e12, {"below_floor": "WARN"}), (639e12, {"below_floor": "FAIL"})]
+)
 def test_one_gpu_alone_is_held_against_the_floor_of_its_part(make, codes, value, expected):
     assert codes(floor.judge(make.h100s([value]), LIMITS)) == expected
 
 
 def test_a_figure_below_its_floor_says_what_nvml_saw_and_how_to_repeat_it(make):
-    evidence = make.h100s([600e12], gpu_readings={"gpu0": make.readings(
-        "GPU-0000", sm_clock_hertz=1.2e9, power_watts=410.0, temperature_celsius=62.0)})
+    evidence = make.h100s(
+        [600e12],
+        gpu_readings={
+            "gpu0": make.readings("GPU-0000", sm_clock_hertz=1.2e9, power_watts=410.0, temperature_celsius=62.0)
+        },
+    )
     (found,) = floor.judge(evidence, LIMITS)
     assert found.reason.evidence["sm_clock_hertz"] == 1.2e9
     assert found.reason.evidence["power_watts"] == 410.0
@@ -47,16 +61,18 @@ def test_a_host_link_needs_no_floor_when_its_path_is_known(make, codes):
     assert codes(floor.judge(make.node([unknown], [found]), LIMITS)) == {"no_floor": "PASS"}
 
 
-@pytest.mark.parametrize(("value", "expected"), [(0.96, {}), (0.94, {"below_node": "WARN"}),
-                                                 (0.89, {"below_node": "FAIL"})])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.96, {}), (0.94, {"below_node": "WARN"}), (0.89, {"below_node": "FAIL"})]
+)
 def test_a_gpu_is_held_against_the_median_of_its_node(make, codes, value, expected):
     evidence = make.h100s([700e12] * 3 + [700e12 * value] + [700e12] * 4)
     assert codes(node.judge(evidence, LIMITS), "gpu3") == expected
     assert {c.device for c in node.judge(evidence, LIMITS)} <= {"gpu3"}
 
 
-@pytest.mark.parametrize(("value", "expected"), [(0.96, {}), (0.94, {"below_node": "WARN"}),
-                                                 (0.89, {"below_node": "FAIL"})])
+@pytest.mark.parametrize(
+    ("value", "expected"), [(0.96, {}), (0.94, {"below_node": "WARN"}), (0.89, {"below_node": "FAIL"})]
+)
 def test_of_two_gpus_the_slower_is_held_against_the_faster(make, codes, value, expected):
     assert codes(node.judge(make.h100s([700e12, 700e12 * value]), LIMITS)) == expected
 
@@ -73,16 +89,22 @@ def test_a_wide_spread_is_not_taken_for_slowness(make):
 
 
 def test_other_parts_are_not_compared_with(make):
-    evidence = make.node([make.gpu(0), make.gpu(1, part="NVIDIA H200"), make.gpu(2, part="NVIDIA H100 PCIe")],
-                         [make.series("gpu0", 700e12), make.series("gpu1", 900e12), make.series("gpu2", 300e12)])
+    evidence = make.node(
+        [make.gpu(0), make.gpu(1, part="NVIDIA H200"), make.gpu(2, part="NVIDIA H100 PCIe")],
+        [make.series("gpu0", 700e12), make.series("gpu1", 900e12), make.series("gpu2", 300e12)],
+    )
     assert node.judge(evidence, LIMITS) == []
 
 
 def test_a_gpu_on_a_narrower_path_is_not_compared_with_the_others(make):
     narrow = make.gpu(3, link_bytes_per_second=15.75e9)
-    evidence = make.node([make.gpu(0), make.gpu(1), make.gpu(2), narrow], [
-        make.series(f"gpu{i}", 14e9 if i == 3 else 55e9, burn="pcie", case="h2d", metric=make.BYTES)
-        for i in range(4)])
+    evidence = make.node(
+        [make.gpu(0), make.gpu(1), make.gpu(2), narrow],
+        [
+            make.series(f"gpu{i}", 14e9 if i == 3 else 55e9, burn="pcie", case="h2d", metric=make.BYTES)
+            for i in range(4)
+        ],
+    )
     assert node.judge(evidence, LIMITS) == []
 
 
@@ -97,8 +119,10 @@ def test_a_figure_at_its_ceiling_is_possible(make):
     assert ceiling.judge(make.h100s([989.5e12 * 1980 / 1830]), LIMITS) == []
 
 
-@pytest.mark.parametrize(("ratio", "expected"), [(0.98, {}), (0.96, {"below_own_past": "WARN"}),
-                                                 (0.92, {"below_own_past": "FAIL"}), (1.3, {})])
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [(0.98, {}), (0.96, {"below_own_past": "WARN"}), (0.92, {"below_own_past": "FAIL"}), (1.3, {})],
+)
 def test_a_device_is_held_against_its_own_last_qualification(make, codes, ratio, expected):
     evidence = make.h100s([800e12 * ratio], own_past=(past("GPU-0000", 800e12),))
     assert codes(history.judge(evidence, LIMITS)) == expected

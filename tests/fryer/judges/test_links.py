@@ -15,9 +15,18 @@ def copies(make, value, case="h2d", **device):
     return make.node([make.gpu(0, **device)], [make.series("gpu0", value, burn="pcie", case=case, metric=make.BYTES)])
 
 
-@pytest.mark.parametrize(("link_rate", "value", "expected"), [
-    (63e9, 55e9, {}), (63e9, 50e9, {"slow_link": "WARN"}), (63e9, 43e9, {"slow_link": "FAIL"}),
-    (15.75e9, 14.2e9, {}), (15.75e9, 11e9, {"slow_link": "FAIL"}), (31.5e9, 24e9, {}), (None, 1e9, {})])
+@pytest.mark.parametrize(
+    ("link_rate", "value", "expected"),
+    [
+        (63e9, 55e9, {}),
+        (63e9, 50e9, {"slow_link": "WARN"}),
+        (63e9, 43e9, {"slow_link": "FAIL"}),
+        (15.75e9, 14.2e9, {}),
+        (15.75e9, 11e9, {"slow_link": "FAIL"}),
+        (31.5e9, 24e9, {}),
+        (None, 1e9, {}),
+    ],
+)
 def test_copies_are_held_against_the_path_that_was_found(make, codes, link_rate, value, expected):
     """14.2 GB/s are healthy over a Gen4 x8 leg (AWS p5), and fail every fixed floor of 48 to 55."""
     assert codes(link.judge(copies(make, value, link_bytes_per_second=link_rate), LIMITS)) == expected
@@ -33,14 +42,19 @@ def linked(make, links, during="pcie"):
     return make.node(
         [make.gpu(i) for i in range(len(links))],
         [make.series(f"gpu{i}", 1.0, burn=during, case=case, metric=make.BYTES) for i in range(len(links))],
-        gpu_readings={f"gpu{i}": make.readings(f"GPU-{i:04d}", 30, pcie_generation=gen, pcie_width=width,
-                                               utilization_ratio=1.0) for i, (gen, width) in enumerate(links)})
+        gpu_readings={
+            f"gpu{i}": make.readings(f"GPU-{i:04d}", 30, pcie_generation=gen, pcie_width=width, utilization_ratio=1.0)
+            for i, (gen, width) in enumerate(links)
+        },
+    )
 
 
 def test_a_link_narrower_than_its_neighbours_fails(make):
     evidence = linked(make, [(5, 16), (5, 8), (5, 16), (4, 16)])
     assert [(c.device, c.reason.code, str(c.reason.verdict)) for c in narrow.judge(evidence, LIMITS)] == [
-        ("gpu1", "narrow_link", "FAIL"), ("gpu3", "narrow_link", "FAIL")]
+        ("gpu1", "narrow_link", "FAIL"),
+        ("gpu3", "narrow_link", "FAIL"),
+    ]
 
 
 def test_links_narrower_than_the_product_on_all_gpus_are_a_warning(make, codes):
@@ -49,22 +63,32 @@ def test_links_narrower_than_the_product_on_all_gpus_are_a_warning(make, codes):
 
 
 def test_a_link_at_rest_says_nothing(make):
-    evidence = make.node([make.gpu(0)], gpu_readings={"gpu0": make.readings(
-        "GPU-0000", pcie_generation=1, pcie_width=16, utilization_ratio=0.0)})
+    evidence = make.node(
+        [make.gpu(0)],
+        gpu_readings={"gpu0": make.readings("GPU-0000", pcie_generation=1, pcie_width=16, utilization_ratio=0.0)},
+    )
     assert narrow.judge(evidence, LIMITS) == []
 
 
 def test_a_link_that_wakes_up_during_the_copies_is_wide(make):
-    evidence = make.node([make.gpu(0)], [make.series("gpu0", 55e9, burn="pcie", case="h2d", metric=make.BYTES)],
-                         gpu_readings={"gpu0": make.readings(
-                             "GPU-0000", pcie_generation=lambda i: 1 if i < 3 else 5, pcie_width=16)})
+    evidence = make.node(
+        [make.gpu(0)],
+        [make.series("gpu0", 55e9, burn="pcie", case="h2d", metric=make.BYTES)],
+        gpu_readings={"gpu0": make.readings("GPU-0000", pcie_generation=lambda i: 1 if i < 3 else 5, pcie_width=16)},
+    )
     assert narrow.judge(evidence, LIMITS) == []
 
 
 def fabric(make, count=8, rate=lambda a, b: 385e9, part="NVIDIA H100 80GB HBM3"):
-    return make.node([make.gpu(i, part=part) for i in range(count)], [
-        make.series(f"gpu{a}", rate(a, b), burn="p2p", case=f"to gpu{b}", metric=make.BYTES)
-        for a in range(count) for b in range(count) if a != b])
+    return make.node(
+        [make.gpu(i, part=part) for i in range(count)],
+        [
+            make.series(f"gpu{a}", rate(a, b), burn="p2p", case=f"to gpu{b}", metric=make.BYTES)
+            for a in range(count)
+            for b in range(count)
+            if a != b
+        ],
+    )
 
 
 def test_a_gpu_slow_with_all_others_is_the_one_named(make):

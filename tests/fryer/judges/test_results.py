@@ -12,9 +12,22 @@ LIMITS = Limits()
 
 
 def mismatch(**changes):
-    fields = {"device": "gpu0", "burn": "gemm", "case": "bf16 8192x8192x8192", "seed": 7, "round": 1, "pair": 2,
-              "at_seconds": 4.0, "index": 12, "num_wrong": 1, "expected": "3f80", "read": "3f81", "is_nan": False,
-              "reproduced": False, "how": "twin"}
+    fields = {
+        "device": "gpu0",
+        "burn": "gemm",
+        "case": "bf16 8192x8192x8192",
+        "seed": 7,
+        "round": 1,
+        "pair": 2,
+        "at_seconds": 4.0,
+        "index": 12,
+        "num_wrong": 1,
+        "expected": "3f80",
+        "read": "3f81",
+        "is_nan": False,
+        "reproduced": False,
+        "how": "twin",
+    }
     return Mismatch(**fields | changes)
 
 
@@ -27,14 +40,26 @@ def problem(verdict, device="gpu0", code="deadline"):
 
 
 def host(second, **fields):
-    base = {"pressure_some_ratio": None, "others_ratio": None, "steal_ratio": None, "clock_hertz": None,
-            "memory_available_bytes": None}
+    base = {
+        "pressure_some_ratio": None,
+        "others_ratio": None,
+        "steal_ratio": None,
+        "clock_hertz": None,
+        "memory_available_bytes": None,
+    }
     return HostReading(at_seconds=float(second), **base | fields)
 
 
-@pytest.mark.parametrize(("changes", "code"), [
-    ({}, "wrong_result"), ({"how": "fp64"}, "wrong_result"), ({"how": "pattern", "burn": "memory"}, "wrong_result"),
-    ({"is_nan": True}, "nan_result"), ({"how": "vote"}, "digest_minority")])
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, "wrong_result"),
+        ({"how": "fp64"}, "wrong_result"),
+        ({"how": "pattern", "burn": "memory"}, "wrong_result"),
+        ({"is_nan": True}, "nan_result"),
+        ({"how": "vote"}, "digest_minority"),
+    ],
+)
 def test_any_wrong_result_fails(make, codes, changes, code):
     evidence = make.node([make.gpu(0)], mismatches=(mismatch(**changes),))
     assert codes(results.judge(evidence, LIMITS), "gpu0") == {code: "FAIL"}
@@ -51,8 +76,10 @@ def test_many_wrong_results_are_one_reason_with_the_first_ten_whole(make):
 
 
 def test_the_outvoted_device_fails_and_nobody_else(make):
-    evidence = make.node([make.gpu(i) for i in range(4)], digests=tuple(
-        digest(f"gpu{i}", "bad" if i == 2 else "good", seed) for i in range(4) for seed in range(5)))
+    evidence = make.node(
+        [make.gpu(i) for i in range(4)],
+        digests=tuple(digest(f"gpu{i}", "bad" if i == 2 else "good", seed) for i in range(4) for seed in range(5)),
+    )
     (found,) = digests.judge(evidence, LIMITS)
     assert (found.device, found.reason.code, found.reason.verdict) == ("gpu2", "digest_minority", Verdict.FAIL)
     assert found.reason.evidence["count"] == 5
@@ -61,32 +88,50 @@ def test_the_outvoted_device_fails_and_nobody_else(make):
 def test_two_devices_that_disagree_are_inconclusive(make):
     evidence = make.node([make.gpu(0), make.gpu(1)], digests=(digest("gpu0", "x"), digest("gpu1", "y")))
     assert [(c.device, c.reason.code, str(c.reason.verdict)) for c in digests.judge(evidence, LIMITS)] == [
-        ("gpu0", "digest_tie", "INCONCLUSIVE"), ("gpu1", "digest_tie", "INCONCLUSIVE")]
+        ("gpu0", "digest_tie", "INCONCLUSIVE"),
+        ("gpu1", "digest_tie", "INCONCLUSIVE"),
+    ]
 
 
 def test_processors_with_other_core_counts_may_sum_in_another_order(make):
-    evidence = make.node([make.cpu(cores=8), make.cpu(name="cpu1", uuid="cpu-1", cores=6)],
-                         digests=(digest("cpu0", "x"), digest("cpu1", "y")))
+    evidence = make.node(
+        [make.cpu(cores=8), make.cpu(name="cpu1", uuid="cpu-1", cores=6)],
+        digests=(digest("cpu0", "x"), digest("cpu1", "y")),
+    )
     assert digests.judge(evidence, LIMITS) == []
 
 
 def test_problems_say_themselves_what_they_are(make):
-    evidence = make.node([make.gpu(0)], problems=(
-        problem(Verdict.ERROR), problem(Verdict.FAIL, code="device_lost"), problem(Verdict.SKIPPED, device="gpu7")))
+    evidence = make.node(
+        [make.gpu(0)],
+        problems=(
+            problem(Verdict.ERROR),
+            problem(Verdict.FAIL, code="device_lost"),
+            problem(Verdict.SKIPPED, device="gpu7"),
+        ),
+    )
     assert [(c.device, c.reason.code, c.reason.verdict) for c in problems.judge(evidence, LIMITS)] == [
-        ("gpu0", "deadline", Verdict.ERROR), ("gpu0", "device_lost", Verdict.FAIL), ("", "deadline", Verdict.SKIPPED)]
+        ("gpu0", "deadline", Verdict.ERROR),
+        ("gpu0", "device_lost", Verdict.FAIL),
+        ("", "deadline", Verdict.SKIPPED),
+    ]
 
 
 def test_a_device_that_nothing_is_known_of_is_an_error(make):
-    evidence = make.node([make.gpu(0), make.gpu(1), make.gpu(2)], [make.series("gpu0", 1.0)],
-                         problems=(problem(Verdict.SKIPPED, device="gpu2"),))
+    evidence = make.node(
+        [make.gpu(0), make.gpu(1), make.gpu(2)],
+        [make.series("gpu0", 1.0)],
+        problems=(problem(Verdict.SKIPPED, device="gpu2"),),
+    )
     assert [(c.device, c.reason.code, str(c.reason.verdict)) for c in coverage.judge(evidence, LIMITS)] == [
-        ("gpu1", "nothing_measured", "ERROR")]
+        ("gpu1", "nothing_measured", "ERROR")
+    ]
 
 
 def test_a_node_without_devices_is_an_error(make):
     assert [(c.device, c.reason.code, str(c.reason.verdict)) for c in coverage.judge(make.node([]), LIMITS)] == [
-        ("", "nothing_measured", "ERROR")]
+        ("", "nothing_measured", "ERROR")
+    ]
 
 
 def test_verified_bytes_count_as_measured(make):
@@ -99,16 +144,28 @@ def test_verified_bytes_count_as_measured(make):
 def test_an_interruption_concerns_the_node_and_each_device(make):
     evidence = make.h100s([729e12, 729e12], interrupted="SIGTERM")
     assert [(c.device, str(c.reason.verdict)) for c in interruption.judge(evidence, LIMITS)] == [
-        ("", "INCONCLUSIVE"), ("gpu0", "INCONCLUSIVE"), ("gpu1", "INCONCLUSIVE")]
+        ("", "INCONCLUSIVE"),
+        ("gpu0", "INCONCLUSIVE"),
+        ("gpu1", "INCONCLUSIVE"),
+    ]
 
 
-@pytest.mark.parametrize(("fields", "is_busy"), [
-    ({"others_ratio": 0.4}, True), ({"others_ratio": 0.02}, False), ({"steal_ratio": 0.2}, True),
-    ({"others_ratio": 0.02, "pressure_some_ratio": 0.9}, False), ({"pressure_some_ratio": 0.9}, True), ({}, False)])
+@pytest.mark.parametrize(
+    ("fields", "is_busy"),
+    [
+        ({"others_ratio": 0.4}, True),
+        ({"others_ratio": 0.02}, False),
+        ({"steal_ratio": 0.2}, True),
+        ({"others_ratio": 0.02, "pressure_some_ratio": 0.9}, False),
+        ({"pressure_some_ratio": 0.9}, True),
+        ({}, False),
+    ],
+)
 def test_a_busy_machine_is_known_by_what_others_take(make, codes, fields, is_busy):
     """Pressure alone may be our own: a burn with a thread on every core makes its neighbours wait."""
-    evidence = make.node([make.cpu()], [make.series("cpu0", 1e11)],
-                         host_readings=tuple(host(i, **fields) for i in range(30)))
+    evidence = make.node(
+        [make.cpu()], [make.series("cpu0", 1e11)], host_readings=tuple(host(i, **fields) for i in range(30))
+    )
     assert codes(busy.judge(evidence, LIMITS)) == ({"busy_host": "WARN"} if is_busy else {})
 
 

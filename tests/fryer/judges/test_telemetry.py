@@ -12,14 +12,25 @@ from watchdog.collectors.readings import ReaderGap, XidEvent
 
 LIMITS = Limits()
 SMI = Path(__file__).parents[3] / ".." / "shared" / "data" / "nvidia_smi"
-BITS = {"Idle": 0x1, "Applications Clocks Setting": 0x2, "SW Power Cap": 0x4, "HW Slowdown": 0x8, "Sync Boost": 0x10,
-        "SW Thermal Slowdown": 0x20, "HW Thermal Slowdown": 0x40, "HW Power Brake Slowdown": 0x80,
-        "Display Clock Setting": 0x100}
+BITS = {
+    "Idle": 0x1,
+    "Applications Clocks Setting": 0x2,
+    "SW Power Cap": 0x4,
+    "HW Slowdown": 0x8,
+    "Sync Boost": 0x10,
+    "SW Thermal Slowdown": 0x20,
+    "HW Thermal Slowdown": 0x40,
+    "HW Power Brake Slowdown": 0x80,
+    "Display Clock Setting": 0x100,
+}
 
 
 def with_readings(make, count=60, **fields):
-    return make.node([make.gpu(0)], [make.series("gpu0", 729e12, count=count)],
-                     gpu_readings={"gpu0": make.readings("GPU-0000", count, **fields)})
+    return make.node(
+        [make.gpu(0)],
+        [make.series("gpu0", 729e12, count=count)],
+        gpu_readings={"gpu0": make.readings("GPU-0000", count, **fields)},
+    )
 
 
 @pytest.mark.parametrize("mask", [0x0, 0x1, 0x4, 0x5, 0x10, 0x102])
@@ -27,10 +38,21 @@ def test_power_cap_idle_and_the_like_are_no_fault(make, mask):
     assert throttle.judge(with_readings(make, clock_event_reasons=mask), LIMITS) == []
 
 
-@pytest.mark.parametrize(("mask", "expected"), [
-    (0x20, {"thermal_throttle"}), (0x40, {"thermal_throttle"}), (0x24, {"thermal_throttle"}),
-    (0x48, {"thermal_throttle"}), (0x6C, {"thermal_throttle"}), (0x80, {"power_brake"}), (0x88, {"power_brake"}),
-    (0x8, {"hw_slowdown"}), (0xC, {"hw_slowdown"}), (0xA8, {"thermal_throttle", "power_brake"})])
+@pytest.mark.parametrize(
+    ("mask", "expected"),
+    [
+        (0x20, {"thermal_throttle"}),
+        (0x40, {"thermal_throttle"}),
+        (0x24, {"thermal_throttle"}),
+        (0x48, {"thermal_throttle"}),
+        (0x6C, {"thermal_throttle"}),
+        (0x80, {"power_brake"}),
+        (0x88, {"power_brake"}),
+        (0x8, {"hw_slowdown"}),
+        (0xC, {"hw_slowdown"}),
+        (0xA8, {"thermal_throttle", "power_brake"}),
+    ],
+)
 def test_every_combination_of_bits_is_decoded(make, codes, mask, expected):
     """Equality with a single bit misses the combinations, which are the usual case at 700 W."""
     found = codes(throttle.judge(with_readings(make, clock_event_reasons=mask), LIMITS))
@@ -45,8 +67,10 @@ def test_a_single_look_is_a_warning_however_short_the_run(make, codes):
 
 def test_a_single_look_is_a_warning_though_it_stands_for_long(make, codes):
     """With a look each five seconds, one of them already fills two seconds and five percent."""
-    sparse = tuple(replace(reading, at_seconds=5 * reading.at_seconds) for reading in make.readings(
-        "GPU-0000", 8, clock_event_reasons=lambda i: 0x20 if i == 3 else 0x4))
+    sparse = tuple(
+        replace(reading, at_seconds=5 * reading.at_seconds)
+        for reading in make.readings("GPU-0000", 8, clock_event_reasons=lambda i: 0x20 if i == 3 else 0x4)
+    )
     evidence = make.node([make.gpu(0)], gpu_readings={"gpu0": sparse})
     assert codes(throttle.judge(evidence, LIMITS)) == {"thermal_throttle": "WARN"}
 
@@ -72,8 +96,9 @@ def test_a_counter_that_stands_still_or_moves_by_nothing_is_no_throttling(make):
 
 
 def test_what_the_slowdown_cost_is_in_the_evidence(make):
-    evidence = with_readings(make, clock_event_reasons=lambda i: 0x40 if i > 30 else 0x4,
-                             sm_clock_hertz=lambda i: 0.9e9 if i > 30 else 1.7e9)
+    evidence = with_readings(
+        make, clock_event_reasons=lambda i: 0x40 if i > 30 else 0x4, sm_clock_hertz=lambda i: 0.9e9 if i > 30 else 1.7e9
+    )
     (found,) = throttle.judge(evidence, LIMITS)
     assert found.reason.evidence["sm_clock_slowed_hertz"] == 0.9e9
     assert found.reason.evidence["sm_clock_otherwise_hertz"] == 1.7e9
@@ -87,27 +112,36 @@ def test_eight_h100_at_86_mhz_under_power_brake_all_fail(make):
         pytest.skip(f"{path} is not here: captured data lies beside the repository")
     gpus = re.split(r"^GPU 0000", path.read_text(), flags=re.MULTILINE)[1:]
     assert len(gpus) == 8
-    masks = [sum(bit for word, bit in BITS.items() if re.search(rf"^ +{word} +: Active$", text, re.MULTILINE))
-             for text in gpus]
+    masks = [
+        sum(bit for word, bit in BITS.items() if re.search(rf"^ +{word} +: Active$", text, re.MULTILINE))
+        for text in gpus
+    ]
     clocks = [float(re.search(r"^ {8}SM +: (\d+) MHz", text, re.MULTILINE)[1]) * 1e6 for text in gpus]
     assert set(clocks) == {86e6}
-    evidence = make.node([make.gpu(i) for i in range(8)], gpu_readings={
-        f"gpu{i}": make.readings(f"GPU-{i:04d}", 10, clock_event_reasons=mask, sm_clock_hertz=clock)
-        for i, (mask, clock) in enumerate(zip(masks, clocks, strict=True))})
+    evidence = make.node(
+        [make.gpu(i) for i in range(8)],
+        gpu_readings={
+            f"gpu{i}": make.readings(f"GPU-{i:04d}", 10, clock_event_reasons=mask, sm_clock_hertz=clock)
+            for i, (mask, clock) in enumerate(zip(masks, clocks, strict=True))
+        },
+    )
     found = throttle.judge(evidence, LIMITS)
     assert [(c.device, c.reason.code, str(c.reason.verdict)) for c in found] == [
-        (f"gpu{i}", "power_brake", "FAIL") for i in range(8)]
+        (f"gpu{i}", "power_brake", "FAIL") for i in range(8)
+    ]
 
 
-@pytest.mark.parametrize(("celsius", "expected"), [(94.0, {}), (95.0, {"hbm_hot": "WARN"}),
-                                                   (104.0, {"hbm_hot": "WARN"})])
+@pytest.mark.parametrize(
+    ("celsius", "expected"), [(94.0, {}), (95.0, {"hbm_hot": "WARN"}), (104.0, {"hbm_hot": "WARN"})]
+)
 def test_hot_memory_is_a_warning(make, codes, celsius, expected):
     evidence = with_readings(make, memory_temperature_celsius=lambda i: celsius if i == 40 else 80.0)
     assert codes(heat.judge(evidence, LIMITS)) == expected
 
 
-@pytest.mark.parametrize(("margin", "expected"), [(12.0, {}), (2.0, {"thermal_margin": "WARN"}),
-                                                  (-1.0, {"thermal_margin": "WARN"})])
+@pytest.mark.parametrize(
+    ("margin", "expected"), [(12.0, {}), (2.0, {"thermal_margin": "WARN"}), (-1.0, {"thermal_margin": "WARN"})]
+)
 def test_the_margin_to_slowdown_is_nvmls_own(make, codes, margin, expected):
     evidence = with_readings(make, temperature_margin_celsius=lambda i: margin if i == 40 else 30.0)
     assert codes(heat.judge(evidence, LIMITS)) == expected
@@ -138,9 +172,11 @@ def test_corrected_errors_are_judged_by_rate(make, codes):
 
 def test_a_pending_remap_warns_and_a_failed_one_fails(make, codes):
     assert codes(remap.judge(with_readings(make, remap_pending=True, remap_failed=False), LIMITS)) == {
-        "row_remap_pending": "WARN"}
+        "row_remap_pending": "WARN"
+    }
     assert codes(remap.judge(with_readings(make, remap_failed=lambda i: i == 3), LIMITS)) == {
-        "row_remap_failed": "FAIL"}
+        "row_remap_failed": "FAIL"
+    }
     assert remap.judge(with_readings(make, remap_pending=False, remap_failed=False), LIMITS) == []
 
 
@@ -157,11 +193,26 @@ def test_a_lost_gpu_fails_with_the_time_it_was_lost(make, codes):
     assert found.reason.evidence["at_seconds"] == 12.0
 
 
-@pytest.mark.parametrize(("code", "expected"), [
-    (48, {"xid": "FAIL"}), (64, {"xid": "FAIL"}), (74, {"xid": "FAIL"}), (79, {"xid": "FAIL"}), (95, {"xid": "FAIL"}),
-    (119, {"xid": "FAIL"}), (120, {"xid": "FAIL"}), (63, {"xid": "WARN"}), (92, {"xid": "WARN"}), (94, {"xid": "WARN"}),
-    (13, {"application_xid": "WARN"}), (31, {"application_xid": "WARN"}), (43, {"application_xid": "PASS"}),
-    (45, {"application_xid": "PASS"}), (777, {"xid": "WARN"})])
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (48, {"xid": "FAIL"}),
+        (64, {"xid": "FAIL"}),
+        (74, {"xid": "FAIL"}),
+        (79, {"xid": "FAIL"}),
+        (95, {"xid": "FAIL"}),
+        (119, {"xid": "FAIL"}),
+        (120, {"xid": "FAIL"}),
+        (63, {"xid": "WARN"}),
+        (92, {"xid": "WARN"}),
+        (94, {"xid": "WARN"}),
+        (13, {"application_xid": "WARN"}),
+        (31, {"application_xid": "WARN"}),
+        (43, {"application_xid": "PASS"}),
+        (45, {"application_xid": "PASS"}),
+        (777, {"xid": "WARN"}),
+    ],
+)
 def test_xids_are_told_apart_by_class(make, codes, code, expected):
     evidence = make.node([make.gpu(0)], xids=(XidEvent(uuid="GPU-0000", code=code, at_seconds=3.0),))
     assert codes(xid.judge(evidence, LIMITS), "gpu0") == expected
@@ -194,10 +245,16 @@ def test_an_xid_of_a_gpu_that_is_not_in_the_run_concerns_the_node(make):
     assert found.device == ""
 
 
-@pytest.mark.parametrize(("gap", "device", "verdict"), [
-    ({"uuid": "GPU-0001", "message": "no answer"}, "gpu1", "FAIL"),
-    ({"message": "gpu1 did not answer"}, "gpu1", "FAIL"), ({"message": "call on 0000:11:00.0 hangs"}, "gpu1", "FAIL"),
-    ({"message": "gpu11 did not answer"}, "", "INCONCLUSIVE"), ({"message": "no answer"}, "", "INCONCLUSIVE")])
+@pytest.mark.parametrize(
+    ("gap", "device", "verdict"),
+    [
+        ({"uuid": "GPU-0001", "message": "no answer"}, "gpu1", "FAIL"),
+        ({"message": "gpu1 did not answer"}, "gpu1", "FAIL"),
+        ({"message": "call on 0000:11:00.0 hangs"}, "gpu1", "FAIL"),
+        ({"message": "gpu11 did not answer"}, "", "INCONCLUSIVE"),
+        ({"message": "no answer"}, "", "INCONCLUSIVE"),
+    ],
+)
 def test_a_silent_driver_is_a_finding(make, gap, device, verdict):
     evidence = make.node([make.gpu(0), make.gpu(1)], gaps=(ReaderGap(at_seconds=5.0, for_seconds=10.0, **gap),))
     (found,) = reader.judge(evidence, LIMITS)

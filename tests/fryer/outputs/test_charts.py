@@ -8,15 +8,22 @@ from watchdog.collectors.readings import GpuReading
 
 
 def looks(*reasons: int | None) -> tuple[GpuReading, ...]:
-    return tuple(GpuReading(uuid="GPU-1", at_seconds=float(at), clock_event_reasons=mask)
-                 for at, mask in enumerate(reasons))
+    return tuple(
+        GpuReading(uuid="GPU-1", at_seconds=float(at), clock_event_reasons=mask) for at, mask in enumerate(reasons)
+    )
 
 
 def test_there_is_one_plot_a_burn_and_case_with_all_devices(sample) -> None:
     charts = rate_charts(sample.evidence, sample.result.verdicts[0])
     assert [chart.title for chart in charts] == [
-        "gemm bf16 8192x8192x8192", "gemm fp8 8192x8192x8192", "hbm copy", "hbm triad", "pcie h2d", "pcie d2h",
-        "soak bf16 8192x8192x8192"]
+        "gemm bf16 8192x8192x8192",
+        "gemm fp8 8192x8192x8192",
+        "hbm copy",
+        "hbm triad",
+        "pcie h2d",
+        "pcie d2h",
+        "soak bf16 8192x8192x8192",
+    ]
     assert sorted(trace["name"] for trace in charts[1].figure["data"]) == [f"gpu{i}" for i in range(8)]
 
 
@@ -38,8 +45,10 @@ def test_power_temperatures_and_clocks_have_a_plot_each(sample) -> None:
 
 
 def test_what_no_gpu_gives_has_no_plot(sample) -> None:
-    blind = {name: tuple(replace(r, memory_temperature_celsius=None) for r in readings)
-             for name, readings in sample.evidence.gpu_readings.items()}
+    blind = {
+        name: tuple(replace(r, memory_temperature_celsius=None) for r in readings)
+        for name, readings in sample.evidence.gpu_readings.items()
+    }
     charts = telemetry_charts(replace(sample.evidence, gpu_readings=blind), sample.result.verdicts[0])
     assert [chart.title for chart in charts] == ["Power", "GPU temperature", "SM clock"]
 
@@ -50,8 +59,17 @@ def test_without_readings_there_is_no_plot_of_the_host(sample) -> None:
 
 def test_a_long_series_is_thinned_and_the_note_says_so(sample) -> None:
     first = sample.evidence.measurements[0]
-    series = tuple(Point(device=first.device, burn=first.burn, case=first.case, metric=first.metric,
-                         at_seconds=float(at), value=1.0 if at == 3333 else 7e14) for at in range(10_000))
+    series = tuple(
+        Point(
+            device=first.device,
+            burn=first.burn,
+            case=first.case,
+            metric=first.metric,
+            at_seconds=float(at),
+            value=1.0 if at == 3333 else 7e14,
+        )
+        for at in range(10_000)
+    )
     evidence = replace(sample.evidence, measurements=(replace(first, series=series),), mismatches=())
     chart = rate_charts(evidence, sample.result.verdicts[0])[0]
     drawn = chart.figure["data"][0]

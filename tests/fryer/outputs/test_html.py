@@ -39,8 +39,10 @@ class Page(HTMLParser):
 
     @property
     def figures(self):
-        return json.loads(next(text for text in self.texts["script"] if text.startswith(("[", "{"))),
-                          parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+        return json.loads(
+            next(text for text in self.texts["script"] if text.startswith(("[", "{"))),
+            parse_constant=lambda word: pytest.fail(f"{word} is no JSON"),
+        )
 
 
 def names_in(directory: Path) -> list[str]:
@@ -62,22 +64,44 @@ def hostile(sample):
     evidence, verdict = sample.result.evidence[0], sample.result.verdicts[0]
     devices = tuple(replace(d, name=HOSTILE if d.name == "gpu0" else d.name, part=HOSTILE) for d in evidence.devices)
     rename = {"gpu0": HOSTILE}
-    measurements = tuple(replace(m, device=rename.get(m.device, m.device), case=HOSTILE)
-                         for m in evidence.measurements)
-    evidence = replace(evidence, node=HOSTILE, devices=devices, measurements=measurements, interrupted=HOSTILE,
-                       versions={HOSTILE: HOSTILE}, gpu_readings={HOSTILE: evidence.gpu_readings["gpu0"]})
-    verdict = replace(verdict, node=HOSTILE, devices=tuple(
-        replace(d, device=rename.get(d.device, d.device),
-                reasons=tuple(replace(r, message=HOSTILE, remedy=HOSTILE, repeat=HOSTILE, evidence={HOSTILE: HOSTILE})
-                              for r in d.reasons)) for d in verdict.devices))
-    info = replace(sample.result.info, command=HOSTILE, plan=replace(sample.result.info.plan, nodes=(HOSTILE,),
-                                                                     scenario=HOSTILE))
+    measurements = tuple(replace(m, device=rename.get(m.device, m.device), case=HOSTILE) for m in evidence.measurements)
+    evidence = replace(
+        evidence,
+        node=HOSTILE,
+        devices=devices,
+        measurements=measurements,
+        interrupted=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        gpu_readings={HOSTILE: evidence.gpu_readings["gpu0"]},
+    )
+    verdict = replace(
+        verdict,
+        node=HOSTILE,
+        devices=tuple(
+            replace(
+                d,
+                device=rename.get(d.device, d.device),
+                reasons=tuple(
+                    replace(r, message=HOSTILE, remedy=HOSTILE, repeat=HOSTILE, evidence={HOSTILE: HOSTILE})
+                    for r in d.reasons
+                ),
+            )
+            for d in verdict.devices
+        ),
+    )
+    info = replace(
+        sample.result.info, command=HOSTILE, plan=replace(sample.result.info.plan, nodes=(HOSTILE,), scenario=HOSTILE)
+    )
     return replace(sample.result, info=info, evidence=(evidence,), verdicts=(verdict,))
 
 
 def test_no_element_loads_anything(page) -> None:
-    loading = [(tag, name, value) for tag, attributes in page.elements for name, value in attributes.items()
-               if name in ("src", "srcset", "href", "data", "action", "poster") and not (value or "").startswith("#")]
+    loading = [
+        (tag, name, value)
+        for tag, attributes in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "srcset", "href", "data", "action", "poster") and not (value or "").startswith("#")
+    ]
     assert loading == []
     assert not {tag for tag, _ in page.elements} & {"link", "img", "iframe", "object", "embed", "base"}
 
@@ -128,10 +152,19 @@ def test_every_reason_is_there_with_the_command_that_repeats_it(page, sample) ->
 
 
 def test_figures_of_a_reason_are_in_the_unit_of_its_metric() -> None:
-    evidence = {"burn": "p2p", "metric": "bytes_per_second", "limit": 3.52e11, "pairs": {"gpu6 to gpu7": 1.2e11},
-                "power_watts": 561.2}
-    assert html._figures(evidence) == [("burn", "p2p"), ("limit", "352 GB/s"), ("pairs", "gpu6 to gpu7 120 GB/s"),
-                                       ("power_watts", "561 W")]
+    evidence = {
+        "burn": "p2p",
+        "metric": "bytes_per_second",
+        "limit": 3.52e11,
+        "pairs": {"gpu6 to gpu7": 1.2e11},
+        "power_watts": 561.2,
+    }
+    assert html._figures(evidence) == [
+        ("burn", "p2p"),
+        ("limit", "352 GB/s"),
+        ("pairs", "gpu6 to gpu7 120 GB/s"),
+        ("power_watts", "561 W"),
+    ]
 
 
 def test_hostile_names_are_text_and_never_markup(sample) -> None:
@@ -147,8 +180,12 @@ def test_hostile_names_are_text_and_never_markup(sample) -> None:
 def test_a_figure_that_is_no_number_is_a_gap_in_strict_json(sample) -> None:
     evidence = sample.result.evidence[0]
     first = evidence.measurements[0]
-    broken = replace(first, value=float("nan"), spread_ratio=float("inf"),
-                     series=(replace(first.series[0], value=float("nan")), *first.series[1:]))
+    broken = replace(
+        first,
+        value=float("nan"),
+        spread_ratio=float("inf"),
+        series=(replace(first.series[0], value=float("nan")), *first.series[1:]),
+    )
     result = replace(sample.result, evidence=(replace(evidence, measurements=(broken, *evidence.measurements[1:])),))
     page = Page(html.render(result))
     drawn = next(trace["y"] for trace in page.figures[0]["data"] if trace["name"] == first.device)
@@ -191,10 +228,18 @@ def test_an_argument_that_is_no_text_is_shown_escaped(sample, tmp_path: Path) ->
     assert "fryer run --nodes \\udcff" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "why"), [
-    ("missing/report.html", "there is no directory"), (".", "it is a directory"), ("file/report.html", "irectory"),
-    ("pipe", "it is no plain file"), ("loop", "link"), ("x" * 300, "too long"), ("nul\0", "null"),
-])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("missing/report.html", "there is no directory"),
+        (".", "it is a directory"),
+        ("file/report.html", "irectory"),
+        ("pipe", "it is no plain file"),
+        ("loop", "link"),
+        ("x" * 300, "too long"),
+        ("nul\0", "null"),
+    ],
+)
 def test_a_path_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path, name: str, why: str) -> None:
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "pipe")

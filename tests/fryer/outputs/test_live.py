@@ -14,8 +14,14 @@ class Terminal(io.StringIO):
 
 
 def live_output(width, height, now, out=None):
-    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system="truecolor",
-                      legacy_windows=False)
+    console = Console(
+        file=io.StringIO(),
+        width=width,
+        height=height,
+        force_terminal=True,
+        color_system="truecolor",
+        legacy_windows=False,
+    )
     return LiveOutput(console, out or io.StringIO(), now)
 
 
@@ -85,8 +91,17 @@ def test_where_not_all_devices_fit_those_in_trouble_stay_in_sight(build_sample, 
     sample = build_sample(16)
     output = live_output(80, 12, lambda: clock[0])
     play(output, sample, clock, until=5.0)
-    output.record("node001", Problem(device="gpu15", burn="gemm", case="bf16", verdict=Verdict.ERROR, code="crashed",
-                                     message="the worker ended with signal 9"))
+    output.record(
+        "node001",
+        Problem(
+            device="gpu15",
+            burn="gemm",
+            case="bf16",
+            verdict=Verdict.ERROR,
+            code="crashed",
+            message="the worker ended with signal 9",
+        ),
+    )
     lines = frame(output, 80)
     output.close()
     shown = [line.split()[0] for line in lines if line.startswith("gpu")]

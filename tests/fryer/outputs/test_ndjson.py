@@ -41,14 +41,33 @@ def test_every_line_is_strict_json_with_type_schema_and_version(sample):
     documents = stream_of(sample, records)
     assert {(d["schema"], d["version"]) for d in documents} == {("fryer/run", 1)}
     assert list(dict.fromkeys(d["type"] for d in documents)) == [
-        "run", "node", "phase", "point", "mismatch", "problem", "counted", "reading", "measurement", "verdict"]
+        "run",
+        "node",
+        "phase",
+        "point",
+        "mismatch",
+        "problem",
+        "counted",
+        "reading",
+        "measurement",
+        "verdict",
+    ]
 
 
 def test_a_record_keeps_its_fields_and_tells_its_node(sample):
     documents = stream_of(sample, [point()])
     assert next(d for d in documents if d["type"] == "point") == {
-        "type": "point", "schema": "fryer/run", "version": 1, "node": "node001", "device": "gpu0", "burn": "gemm",
-        "case": "bf16", "metric": "flops_per_second", "at_seconds": 1.0, "value": 7.29e14}
+        "type": "point",
+        "schema": "fryer/run",
+        "version": 1,
+        "node": "node001",
+        "device": "gpu0",
+        "burn": "gemm",
+        "case": "bf16",
+        "metric": "flops_per_second",
+        "at_seconds": 1.0,
+        "value": 7.29e14,
+    }
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -90,8 +109,9 @@ def test_each_line_is_flushed_when_it_is_written(sample):
     stream = Flushed()
     output = JsonOutput(stream)
     output.start(sample.result.info)
-    output.record("node001", Problem(device="gpu0", burn="gemm", case="", verdict=Verdict.ERROR, code="crashed",
-                                     message="x"))
+    output.record(
+        "node001", Problem(device="gpu0", burn="gemm", case="", verdict=Verdict.ERROR, code="crashed", message="x")
+    )
     assert [strict(line)["type"] for line in stream.at_flush.splitlines()] == ["run", "problem"]
 
 
@@ -114,8 +134,17 @@ def test_text_that_is_no_ascii_survives_a_stream_that_knows_only_ascii(sample):
 
 def test_evidence_of_any_kind_becomes_json():
     counted = Counted(device="gpu0", burn="gemm", case="", what="products", count=3)
-    found = {"verdict": Verdict.FAIL, "nested": {1: (math.nan, True, None)}, "names": frozenset({"b", "a"}),
-             "record": counted, "object": complex(1, 2)}
+    found = {
+        "verdict": Verdict.FAIL,
+        "nested": {1: (math.nan, True, None)},
+        "names": frozenset({"b", "a"}),
+        "record": counted,
+        "object": complex(1, 2),
+    }
     assert jsonable(found) == {
-        "verdict": "FAIL", "nested": {"1": [None, True, None]}, "names": ["a", "b"],
-        "record": {"device": "gpu0", "burn": "gemm", "case": "", "what": "products", "count": 3}, "object": "(1+2j)"}
+        "verdict": "FAIL",
+        "nested": {"1": [None, True, None]},
+        "names": ["a", "b"],
+        "record": {"device": "gpu0", "burn": "gemm", "case": "", "what": "products", "count": 3},
+        "object": "(1+2j)",
+    }

@@ -102,10 +102,30 @@ def test_counts_add_up_over_the_phases_and_skips_are_no_trouble(sample):
     for count in (100, 23):
         progress.take("node001", Counted(device="gpu0", burn="gemm", case="", what="products", count=count), now=101.0)
     progress.take("node001", Counted(device="gpu0", burn="memory", case="", what="bytes", count=10), now=101.0)
-    progress.take("node001", Problem(device="gpu0", burn="gemm", case="fp8", verdict=Verdict.SKIPPED,
-                                     code="unsupported", message="no fp8"), now=101.0)
+    progress.take(
+        "node001",
+        Problem(device="gpu0", burn="gemm", case="fp8", verdict=Verdict.SKIPPED, code="unsupported", message="no fp8"),
+        now=101.0,
+    )
     assert (state.num_verified, state.num_bytes_verified, state.is_in_trouble) == (123, 10, False)
-    progress.take("node001", Mismatch(device="gpu0", burn="gemm", case="", seed=1, round=0, pair=0, at_seconds=2.0,
-                                      index=None, num_wrong=None, expected="0", read="1", is_nan=False,
-                                      reproduced=False, how="twin"), now=102.0)
+    progress.take(
+        "node001",
+        Mismatch(
+            device="gpu0",
+            burn="gemm",
+            case="",
+            seed=1,
+            round=0,
+            pair=0,
+            at_seconds=2.0,
+            index=None,
+            num_wrong=None,
+            expected="0",
+            read="1",
+            is_nan=False,
+            reproduced=False,
+            how="twin",
+        ),
+        now=102.0,
+    )
     assert (state.num_wrong, state.is_in_trouble) == (1, True)

@@ -6,42 +6,62 @@ from fryer.records import BYTES, FLOPS
 from fryer.verdict import judge
 from watchdog.vocabulary.verdicts import Verdict
 
-BF16 = Measurement(device="gpu0", burn="gemm", case="bf16 8192x8192x8192", metric=FLOPS, value=6.2e14,
-                   spread_ratio=0.001, steady_from_seconds=3.0, digest=None, series=())
+BF16 = Measurement(
+    device="gpu0",
+    burn="gemm",
+    case="bf16 8192x8192x8192",
+    metric=FLOPS,
+    value=6.2e14,
+    spread_ratio=0.001,
+    steady_from_seconds=3.0,
+    digest=None,
+    series=(),
+)
 
 
 def reason(verdict=Verdict.FAIL, **evidence):
     return Reason(code="x", verdict=verdict, message="", evidence=evidence)
 
 
-@pytest.mark.parametrize(("found", "words"), [
-    (reason(warn=7e14, fail=6.4e14), ">= 640 TFLOP/s"),
-    (reason(Verdict.WARN, warn=7e14, fail=6.4e14), ">= 700 TFLOP/s"),
-    (reason(reference=7e14, warn_ratio=0.95, fail_ratio=0.9), ">= 630 TFLOP/s"),
-    (reason(Verdict.WARN, expected=7e14, warn_ratio=0.95, fail_ratio=0.9), ">= 665 TFLOP/s"),
-    (reason(Verdict.ERROR, ceiling=9.89e14), "<= 989 TFLOP/s"),
-    (reason(limit=6.5e14), ">= 650 TFLOP/s"),
-    (reason(how="vote"), ""),
-])
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (reason(warn=7e14, fail=6.4e14), ">= 640 TFLOP/s"),
+        (reason(Verdict.WARN, warn=7e14, fail=6.4e14), ">= 700 TFLOP/s"),
+        (reason(reference=7e14, warn_ratio=0.95, fail_ratio=0.9), ">= 630 TFLOP/s"),
+        (reason(Verdict.WARN, expected=7e14, warn_ratio=0.95, fail_ratio=0.9), ">= 665 TFLOP/s"),
+        (reason(Verdict.ERROR, ceiling=9.89e14), "<= 989 TFLOP/s"),
+        (reason(limit=6.5e14), ">= 650 TFLOP/s"),
+        (reason(how="vote"), ""),
+    ],
+)
 def test_a_limit_is_read_from_the_evidence_of_each_kind_of_reason(found, words):
     assert limit_of(found, BF16) == words
 
 
 def node_of(*reasons, of_node=()):
-    evidence = NodeEvidence(node="n", devices=(DeviceInfo(name="gpu0", kind="cuda", part="X", uuid="u"),), versions={},
-                            measurements=(BF16,))
-    verdict = NodeVerdict(node="n", verdict=Verdict.FAIL, reasons=of_node, devices=(
-        DeviceVerdict(device="gpu0", verdict=Verdict.FAIL, reasons=reasons),))
+    evidence = NodeEvidence(
+        node="n", devices=(DeviceInfo(name="gpu0", kind="cuda", part="X", uuid="u"),), versions={}, measurements=(BF16,)
+    )
+    verdict = NodeVerdict(
+        node="n",
+        verdict=Verdict.FAIL,
+        reasons=of_node,
+        devices=(DeviceVerdict(device="gpu0", verdict=Verdict.FAIL, reasons=reasons),),
+    )
     return evidence, verdict
 
 
-@pytest.mark.parametrize(("evidence", "verdict"), [
-    ({"burn": "gemm", "case": BF16.case}, Verdict.FAIL),
-    ({"burn": "soak", "case": BF16.case}, Verdict.PASS),
-    ({"burn": "gemm", "case": "fp8"}, Verdict.PASS),
-    ({"burn": "gemm", "case": BF16.case, "metric": BYTES}, Verdict.PASS),
-    ({}, Verdict.PASS),
-])
+@pytest.mark.parametrize(
+    ("evidence", "verdict"),
+    [
+        ({"burn": "gemm", "case": BF16.case}, Verdict.FAIL),
+        ({"burn": "soak", "case": BF16.case}, Verdict.PASS),
+        ({"burn": "gemm", "case": "fp8"}, Verdict.PASS),
+        ({"burn": "gemm", "case": BF16.case, "metric": BYTES}, Verdict.PASS),
+        ({}, Verdict.PASS),
+    ],
+)
 def test_a_figure_fails_by_reasons_about_it_and_by_no_other(evidence, verdict):
     assert [row.verdict for row in rows_of(*node_of(reason(**evidence)))] == [verdict]
 

@@ -9,10 +9,17 @@ from watchdog.collectors.readings import GpuReading
 from watchdog.vocabulary.verdicts import Verdict
 
 INFO = RunInfo(
-    run_id="3f2a91c4-0000-4000-8000-000000000001", started_at="2026-03-02T08:15:00Z",
-    plan=Plan(nodes=("node001",), dtypes=(), seed=7, memory_ratio=None,
-              phases=(Phase(burn="gemm", seconds=40.0), Phase(burn="pcie", seconds=10.0))),
-    command="fryer run --nodes node001 --duration 50s")
+    run_id="3f2a91c4-0000-4000-8000-000000000001",
+    started_at="2026-03-02T08:15:00Z",
+    plan=Plan(
+        nodes=("node001",),
+        dtypes=(),
+        seed=7,
+        memory_ratio=None,
+        phases=(Phase(burn="gemm", seconds=40.0), Phase(burn="pcie", seconds=10.0)),
+    ),
+    command="fryer run --nodes node001 --duration 50s",
+)
 
 GOLDEN = """\
 run 3f2a91c4  2026-03-02T08:15:00Z  took 52.5s
@@ -39,8 +46,17 @@ node001: FAIL (1 of 2 devices)
 
 
 def measured(device, burn, case, metric, value, spread, steady):
-    return Measurement(device=device, burn=burn, case=case, metric=metric, value=value, spread_ratio=spread,
-                       steady_from_seconds=steady, digest=None, series=())
+    return Measurement(
+        device=device,
+        burn=burn,
+        case=case,
+        metric=metric,
+        value=value,
+        spread_ratio=spread,
+        steady_from_seconds=steady,
+        digest=None,
+        series=(),
+    )
 
 
 def result_of(*nodes, verdicts):
@@ -50,27 +66,65 @@ def result_of(*nodes, verdicts):
 def two_devices(node="node001"):
     devices = tuple(DeviceInfo(name=f"gpu{i}", kind="cuda", part="Some GPU", uuid=f"GPU-{i}") for i in range(2))
     evidence = NodeEvidence(
-        node=node, devices=devices, versions={"fryer": "0.1.0", "driver": "570.86.15"},
-        measurements=(measured("gpu1", "gemm", "bf16 8192x8192x8192", FLOPS, 5.98e14, 0.021, None),
-                      measured("gpu0", "gemm", "bf16 8192x8192x8192", FLOPS, 7.29e14, 0.004, 3.9),
-                      measured("gpu0", "pcie", "h2d", BYTES, 5.53e10, 0.001, 43.0)),
-        counted=(Counted(device="gpu0", burn="gemm", case="bf16", what="products", count=118_764),
-                 Counted(device="gpu0", burn="memory", case="", what="bytes", count=1_270_000_000_000)))
-    slow = Reason(code="below_floor", verdict=Verdict.FAIL, message="bf16 reached 598 TFLOP/s, floor 640 TFLOP/s",
-                  evidence={"burn": "gemm", "case": "bf16 8192x8192x8192", "metric": FLOPS, "value": 5.98e14,
-                            "warn": 7.0e14, "fail": 6.4e14},
-                  remedy="check its cooling", repeat=f"fryer run --nodes {node} --burns gemm")
+        node=node,
+        devices=devices,
+        versions={"fryer": "0.1.0", "driver": "570.86.15"},
+        measurements=(
+            measured("gpu1", "gemm", "bf16 8192x8192x8192", FLOPS, 5.98e14, 0.021, None),
+            measured("gpu0", "gemm", "bf16 8192x8192x8192", FLOPS, 7.29e14, 0.004, 3.9),
+            measured("gpu0", "pcie", "h2d", BYTES, 5.53e10, 0.001, 43.0),
+        ),
+        counted=(
+            Counted(device="gpu0", burn="gemm", case="bf16", what="products", count=118_764),
+            Counted(device="gpu0", burn="memory", case="", what="bytes", count=1_270_000_000_000),
+        ),
+    )
+    slow = Reason(
+        code="below_floor",
+        verdict=Verdict.FAIL,
+        message="bf16 reached 598 TFLOP/s, floor 640 TFLOP/s",
+        evidence={
+            "burn": "gemm",
+            "case": "bf16 8192x8192x8192",
+            "metric": FLOPS,
+            "value": 5.98e14,
+            "warn": 7.0e14,
+            "fail": 6.4e14,
+        },
+        remedy="check its cooling",
+        repeat=f"fryer run --nodes {node} --burns gemm",
+    )
     note = Reason(code="no_floor", verdict=Verdict.PASS, message="no floor for Some GPU", evidence={})
     busy = Reason(code="busy", verdict=Verdict.WARN, message="other processes used 20% of the host", evidence={})
-    verdict = NodeVerdict(node=node, verdict=Verdict.FAIL, reasons=(busy,), devices=(
-        DeviceVerdict(device="gpu0", verdict=Verdict.PASS, reasons=(note,)),
-        DeviceVerdict(device="gpu1", verdict=Verdict.FAIL, reasons=(slow,))))
+    verdict = NodeVerdict(
+        node=node,
+        verdict=Verdict.FAIL,
+        reasons=(busy,),
+        devices=(
+            DeviceVerdict(device="gpu0", verdict=Verdict.PASS, reasons=(note,)),
+            DeviceVerdict(device="gpu1", verdict=Verdict.FAIL, reasons=(slow,)),
+        ),
+    )
     return evidence, verdict
 
 
 def wrong_result():
-    return Mismatch(device="gpu2", burn="gemm", case="bf16", seed=7, round=3, pair=1, at_seconds=9.4, index=40217,
-                    num_wrong=1, expected="3f9d", read="3fdd", is_nan=False, reproduced=False, how="vote")
+    return Mismatch(
+        device="gpu2",
+        burn="gemm",
+        case="bf16",
+        seed=7,
+        round=3,
+        pair=1,
+        at_seconds=9.4,
+        index=40217,
+        num_wrong=1,
+        expected="3f9d",
+        read="3fdd",
+        is_nan=False,
+        reproduced=False,
+        how="vote",
+    )
 
 
 def test_the_final_text_says_every_figure_every_reason_and_ends_with_the_verdict():
@@ -87,8 +141,11 @@ def test_two_nodes_are_named_in_every_reason_and_each_has_its_line_before_the_la
     first, of_first = two_devices("node001")
     second, of_second = two_devices("node002")
     lines = final_text(result_of(first, second, verdicts=(of_first, of_second))).splitlines()
-    assert lines[-3:] == ["node001: FAIL (1 of 2 devices)", "node002: FAIL (1 of 2 devices)",
-                          "all nodes: FAIL (2 of 2 nodes)"]
+    assert lines[-3:] == [
+        "node001: FAIL (1 of 2 devices)",
+        "node002: FAIL (1 of 2 devices)",
+        "all nodes: FAIL (2 of 2 nodes)",
+    ]
     assert any(line.startswith("node002 gpu1 FAIL below_floor: ") for line in lines)
 
 
@@ -106,7 +163,7 @@ def test_the_matrix_shows_every_pair_of_devices_and_marks_the_slow_ones(sample):
     lines = final_text(sample.result).splitlines()
     start = lines.index("p2p  GB/s, from the row's device to the column's; * outside its limit")
     assert lines[start + 1].split() == [f"gpu{i}" for i in range(8)]
-    matrix = {line.split()[0]: line.split()[1:] for line in lines[start + 2:start + 10]}
+    matrix = {line.split()[0]: line.split()[1:] for line in lines[start + 2 : start + 10]}
     assert [row.index("-") for row in matrix.values()] == list(range(8))
     marked = {(name, i) for name, row in matrix.items() for i, cell in enumerate(row) if cell.endswith("*")}
     assert marked == {("gpu6", 7), ("gpu7", 6)}
@@ -122,8 +179,17 @@ def test_stderr_gets_one_line_a_change_of_state_and_stdout_only_the_table():
     output.record("node001", Point(device="gpu0", burn="gemm", case="bf16", metric=FLOPS, at_seconds=1.0, value=7e14))
     output.reading("node001", "gpu0", GpuReading(uuid="GPU-0", at_seconds=1.0))
     output.record("node001", wrong_result())
-    output.record("node001", Problem(device="gpu1", burn="gemm", case="fp8", verdict=Verdict.ERROR, code="crashed",
-                                     message="the worker ended with signal 9"))
+    output.record(
+        "node001",
+        Problem(
+            device="gpu1",
+            burn="gemm",
+            case="fp8",
+            verdict=Verdict.ERROR,
+            code="crashed",
+            message="the worker ended with signal 9",
+        ),
+    )
     output.finish(result_of(evidence, verdicts=(verdict,)))
     output.close()
     assert err.getvalue().splitlines() == [
@@ -139,8 +205,17 @@ def test_stderr_gets_one_line_a_change_of_state_and_stdout_only_the_table():
 def test_a_message_of_several_lines_stays_one_line_and_can_not_move_the_cursor():
     err = io.StringIO()
     output = TableOutput(io.StringIO(), err)
-    output.record("node001", Problem(device="gpu1", burn="gemm", case="", verdict=Verdict.ERROR, code="crashed",
-                                     message="CUDA error\n\x1b[2Jdevice lost"))
+    output.record(
+        "node001",
+        Problem(
+            device="gpu1",
+            burn="gemm",
+            case="",
+            verdict=Verdict.ERROR,
+            code="crashed",
+            message="CUDA error\n\x1b[2Jdevice lost",
+        ),
+    )
     assert err.getvalue() == "node001 gpu1 gemm: ERROR crashed: CUDA error  [2Jdevice lost\n"
 
 
@@ -150,4 +225,7 @@ def test_a_device_that_is_always_wrong_does_not_flood_the_log():
     for _ in range(1234):
         output.record("node001", wrong_result())
     assert [line.rpartition(": ")[2] for line in err.getvalue().splitlines()[1:]] == [
-        "10 mismatches so far", "100 mismatches so far", "1,000 mismatches so far"]
+        "10 mismatches so far",
+        "100 mismatches so far",
+        "1,000 mismatches so far",
+    ]

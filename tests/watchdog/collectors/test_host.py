@@ -27,20 +27,28 @@ def write(root: Path, name: str, text: str) -> None:
 
 def tick(root: Path, *, user: int, idle: int, steal: int, pressure: int, uptime: float) -> None:
     write(root, "proc/stat", f"cpu  {user} 0 0 {idle} 0 0 0 {steal} 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
-    write(root, "proc/pressure/cpu", f"some avg10=99.00 avg60=9.00 avg300=1.00 total={pressure}\n"
-                                     "full avg10=0.00 avg60=0.00 avg300=0.00 total=0\n")
+    write(
+        root,
+        "proc/pressure/cpu",
+        f"some avg10=99.00 avg60=9.00 avg300=1.00 total={pressure}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+    )
     write(root, "proc/uptime", f"{uptime} 0.00\n")
 
 
 def process(root: Path, pid: int, *, parent: int, used: int, by_ended_children: int = 0) -> None:
-    write(root, f"proc/{pid}/stat",
-          f"{pid} (a (b) c) S {parent} 1 1 0 -1 0 0 0 0 0 {used} 0 {by_ended_children} 0 20 0")
+    write(
+        root, f"proc/{pid}/stat", f"{pid} (a (b) c) S {parent} 1 1 0 -1 0 0 0 0 0 {used} 0 {by_ended_children} 0 20 0"
+    )
 
 
 def test_the_first_look_has_no_ratios(root: Path) -> None:
     reading = HostReader(root, OURS).read(3.0)
     assert (reading.at_seconds, reading.pressure_some_ratio, reading.others_ratio, reading.steal_ratio) == (
-        3.0, None, None, None)
+        3.0,
+        None,
+        None,
+        None,
+    )
     assert reading.memory_available_bytes == 600 * 1024
 
 
@@ -86,8 +94,13 @@ def test_what_the_machine_does_not_have_is_none(tmp_path: Path) -> None:
     reader = HostReader(tmp_path, OURS)
     reader.read(0.0)
     reading = reader.read(1.0)
-    assert (reading.pressure_some_ratio, reading.others_ratio, reading.steal_ratio, reading.clock_hertz,
-            reading.memory_available_bytes) == (None, None, None, None, None)
+    assert (
+        reading.pressure_some_ratio,
+        reading.others_ratio,
+        reading.steal_ratio,
+        reading.clock_hertz,
+        reading.memory_available_bytes,
+    ) == (None, None, None, None, None)
 
 
 def test_the_clock_is_the_mean_that_cpuinfo_gives(root: Path) -> None:

@@ -63,7 +63,8 @@ def answer_fields(values: dict[int, tuple[int, int, str, float]]) -> list[list[i
         calls.append([value.fieldId for value in array])
         for value in array:
             value.nvmlReturn, value.valueType, member, number = values.get(
-                value.fieldId, (NOT_SUPPORTED, 1, "uiVal", 0))
+                value.fieldId, (NOT_SUPPORTED, 1, "uiVal", 0)
+            )
             setattr(value.value, member, number)
         return 0
 
@@ -117,8 +118,15 @@ def test_a_gpu_that_is_gone_is_lost_and_nothing_else(reader: NvmlReader, code: i
 
 
 def test_each_value_of_a_batch_has_a_code_and_a_type_of_its_own(reader: NvmlReader) -> None:
-    calls = answer_fields({82: (0, 5, "siVal", -5), 83: (0, 3, "ullVal", 2**40), 230: (0, 6, "usVal", 2),
-                           271: (0, 3, "ullVal", 1_500_000_000), 142: (UNKNOWN, 1, "uiVal", 9)})
+    calls = answer_fields(
+        {
+            82: (0, 5, "siVal", -5),
+            83: (0, 3, "ullVal", 2**40),
+            230: (0, 6, "usVal", 2),
+            271: (0, 3, "ullVal", 1_500_000_000),
+            142: (UNKNOWN, 1, "uiVal", 9),
+        }
+    )
     reading = reader.read_one(0, 0.0)
     assert reading.memory_temperature_celsius == -5
     assert reading.energy_joules == pytest.approx(2**40 / 1000)
@@ -137,20 +145,30 @@ def test_a_lost_code_in_a_batch_is_a_lost_gpu(reader: NvmlReader) -> None:
 
 
 def test_nvlink_errors_of_all_kinds_are_added(reader: NvmlReader) -> None:
-    answer_fields({38: (0, 3, "ullVal", 1), 45: (0, 3, "ullVal", 20), 52: (0, 3, "ullVal", 300),
-                   59: (0, 3, "ullVal", 4000)})
+    answer_fields(
+        {38: (0, 3, "ullVal", 1), 45: (0, 3, "ullVal", 20), 52: (0, 3, "ullVal", 300), 59: (0, 3, "ullVal", 4000)}
+    )
     assert reader.read_one(0, 0.0).nvlink_errors_total == 4321
     answer_fields({})
     assert reader.read_one(0, 0.0).nvlink_errors_total is None
 
 
 def test_a_total_with_a_part_missing_for_once_is_none_and_not_smaller(reader: NvmlReader) -> None:
-    whole = {38: (0, 3, "ullVal", 1.0), 45: (0, 3, "ullVal", 20.0), 52: (0, 3, "ullVal", 300.0),
-             269: (0, 3, "ullVal", 2e9), 270: (0, 3, "ullVal", 1e9)}
+    whole = {
+        38: (0, 3, "ullVal", 1.0),
+        45: (0, 3, "ullVal", 20.0),
+        52: (0, 3, "ullVal", 300.0),
+        269: (0, 3, "ullVal", 2e9),
+        270: (0, 3, "ullVal", 1e9),
+    }
     answer_fields({field: (code, kind, member, int(number)) for field, (code, kind, member, number) in whole.items()})
     before = reader.read_one(0, 0.0)
-    answer_fields({field: (UNKNOWN if field in (52, 270) else code, kind, member, int(number))
-                   for field, (code, kind, member, number) in whole.items()})
+    answer_fields(
+        {
+            field: (UNKNOWN if field in (52, 270) else code, kind, member, int(number))
+            for field, (code, kind, member, number) in whole.items()
+        }
+    )
     during = reader.read_one(0, 1.0)
     assert (before.nvlink_errors_total, before.thermal_throttle_seconds) == (321, 3.0)
     assert (during.nvlink_errors_total, during.thermal_throttle_seconds) == (None, None)
@@ -158,7 +176,8 @@ def test_a_total_with_a_part_missing_for_once_is_none_and_not_smaller(reader: Nv
 
 @given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**10)), min_size=1, max_size=8), st.integers(0, 8))
 def test_thermal_time_grows_by_the_longer_slowdown_and_never_falls_even_for_a_new_reader(
-        steps: list[tuple[int, int]], renewed_at: int) -> None:
+    steps: list[tuple[int, int]], renewed_at: int
+) -> None:
     reader, software, hardware, totals = NvmlReader(), 0.0, 0.0, []
     for number, (more_software, more_hardware) in enumerate(steps):
         reader = NvmlReader() if number == renewed_at else reader
@@ -220,7 +239,9 @@ def test_an_event_set_that_broke_is_made_anew(reader: NvmlReader) -> None:
     assert len(registered) == 8
 
 
-@pytest.mark.parametrize(("nvml", "kernel"), [
-    ("00000000:1B:00.0", "0000:1b:00.0"), (b"0000:AF:00.0", "0000:af:00.0"), ("0001:00:00.0", "0001:00:00.0")])
+@pytest.mark.parametrize(
+    ("nvml", "kernel"),
+    [("00000000:1B:00.0", "0000:1b:00.0"), (b"0000:AF:00.0", "0000:af:00.0"), ("0001:00:00.0", "0001:00:00.0")],
+)
 def test_a_bus_id_is_as_the_kernel_writes_it(nvml: str | bytes, kernel: str) -> None:
     assert normal_bus_id(nvml) == kernel

@@ -66,8 +66,10 @@ def test_a_look_reads_every_gpu_by_its_identity(healthy: NvmlProcess) -> None:
 
 
 def test_the_parent_needs_neither_torch_nor_pynvml() -> None:
-    code = ("import sys, watchdog.collectors.nvml_process as p; "
-            "sys.exit(any(m in sys.modules for m in ('torch', 'pynvml')))")
+    code = (
+        "import sys, watchdog.collectors.nvml_process as p; "
+        "sys.exit(any(m in sys.modules for m in ('torch', 'pynvml')))"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -183,8 +185,10 @@ while True:
 
 
 def test_a_machine_without_the_library_says_so_at_once() -> None:
-    if any(Path(folder, "libnvidia-ml.so.1").exists() for folder in (
-            "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")):
+    if any(
+        Path(folder, "libnvidia-ml.so.1").exists()
+        for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib/aarch64-linux-gnu")
+    ):
         pytest.skip("this machine has NVML")
     with pytest.raises(SourceMissing, match=r"libnvidia-ml\.so\.1"):
         NvmlProcess(RunClock.start())

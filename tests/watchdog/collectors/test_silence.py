@@ -6,9 +6,23 @@ from watchdog.collectors.silence import Silences
 
 
 def silences(count: int = 3) -> Silences:
-    return Silences([GpuIdentity(
-        index=index, uuid=f"GPU-{index}", name="H100", serial=None, pci_bus_id="0000:1b:00.0", vbios=None, driver="570",
-        memory_bytes=None, power_limit_watts=None, sm_clock_max_hertz=None) for index in range(count)])
+    return Silences(
+        [
+            GpuIdentity(
+                index=index,
+                uuid=f"GPU-{index}",
+                name="H100",
+                serial=None,
+                pci_bus_id="0000:1b:00.0",
+                vbios=None,
+                driver="570",
+                memory_bytes=None,
+                power_limit_watts=None,
+                sm_clock_max_hertz=None,
+            )
+            for index in range(count)
+        ]
+    )
 
 
 def test_all_are_asked_when_all_is_well() -> None:
@@ -57,6 +71,10 @@ def test_a_silent_reader_blames_no_gpu() -> None:
     gap = quiet.standing(9.0)
     assert gap is not None
     assert (gap.at_seconds, gap.for_seconds, gap.uuid, gap.message) == (
-        3.0, 6.0, None, "the NVML reader was stopped by a signal")
+        3.0,
+        6.0,
+        None,
+        "the NVML reader was stopped by a signal",
+    )
     quiet.reader_is_back()
     assert quiet.standing(9.0) is None

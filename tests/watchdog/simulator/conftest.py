@@ -13,6 +13,7 @@ HEAD = 'seed = 7\n[fleet]\nnodes = "node[001-002]"\nnoise = 0.01\n'
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str], str]:
     """Write a scenario of two nodes with these faults; returns its path."""
+
     def write_one(faults: str, head: str = HEAD) -> str:
         path = tmp_path / "mine.toml"
         path.write_text(head + faults)

@@ -48,9 +48,11 @@ def test_every_gpu_is_found_by_its_uuid_serial_and_bus(driver: Driver) -> None:
         handle = gpu(index)
         serial = pynvml.nvmlDeviceGetSerial(handle)
         assert len(serial) == 13
-        for found in (pynvml.nvmlDeviceGetHandleByUUID(pynvml.nvmlDeviceGetUUID(handle).encode()),
-                      pynvml.nvmlDeviceGetHandleBySerial(serial.encode()),
-                      pynvml.nvmlDeviceGetHandleByPciBusId(pynvml.nvmlDeviceGetPciInfo(handle).busId.encode())):
+        for found in (
+            pynvml.nvmlDeviceGetHandleByUUID(pynvml.nvmlDeviceGetUUID(handle).encode()),
+            pynvml.nvmlDeviceGetHandleBySerial(serial.encode()),
+            pynvml.nvmlDeviceGetHandleByPciBusId(pynvml.nvmlDeviceGetPciInfo(handle).busId.encode()),
+        ):
             assert pynvml.nvmlDeviceGetIndex(found) == index
     with pytest.raises(pynvml.NVMLError_NotFound):
         pynvml.nvmlDeviceGetHandleByUUID(b"GPU-none")
@@ -102,8 +104,10 @@ def test_a_healthy_gpu_shows_no_error_and_a_full_link(driver: Driver) -> None:
 def test_memory_use_and_processes_are_read_through_their_structures(driver: Driver) -> None:
     driver()
     handle = gpu()
-    for memory in (pynvml.nvmlDeviceGetMemoryInfo(handle),
-                   pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)):
+    for memory in (
+        pynvml.nvmlDeviceGetMemoryInfo(handle),
+        pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2),
+    ):
         assert memory.total == 85_520_809_984
         assert memory.used + memory.free == memory.total
     assert pynvml.nvmlDeviceGetUtilizationRates(handle).gpu == 100
@@ -149,9 +153,12 @@ def test_throttling_sets_several_bits_and_lowers_the_clock(driver: Driver) -> No
 
 
 def test_memory_faults_are_counted_and_rows_remapped(driver: Driver) -> None:
-    driver(fault("ecc", "count = 3") + fault("ecc", "count = 40\ncorrected = true")
-           + fault("row_remap", "failed = true\nrecovery_action = 1")
-           + fault("pcie_narrow", "width = 8\ngeneration = 3"))
+    driver(
+        fault("ecc", "count = 3")
+        + fault("ecc", "count = 40\ncorrected = true")
+        + fault("row_remap", "failed = true\nrecovery_action = 1")
+        + fault("pcie_narrow", "width = 8\ngeneration = 3")
+    )
     handle = gpu()
     totals = [pynvml.nvmlDeviceGetTotalEccErrors(handle, kind, pynvml.NVML_VOLATILE_ECC) for kind in (0, 1)]
     assert totals == [40, 3]

@@ -7,8 +7,16 @@ from watchdog.simulator.model import gpu_state, performance_factor
 from watchdog.simulator.parts import PARTS
 from watchdog.simulator.scenario import Fleet, Scenario
 
-COUNTERS = ("energy_joules", "thermal_seconds", "power_brake_seconds", "ecc_corrected", "ecc_uncorrected",
-            "remapped_corrected", "remapped_uncorrected", "nvlink_errors")
+COUNTERS = (
+    "energy_joules",
+    "thermal_seconds",
+    "power_brake_seconds",
+    "ecc_corrected",
+    "ecc_uncorrected",
+    "remapped_corrected",
+    "remapped_uncorrected",
+    "nvlink_errors",
+)
 KINDS = ("slow", "throttle", "power_brake", "hot", "ecc", "row_remap", "xid", "nvlink_errors", "pcie_narrow")
 NODE = "node001"
 
@@ -24,10 +32,14 @@ def fault(kind: str, unit: str | None = "gpu0", **keys: object) -> Fault:
 @st.composite
 def faults(draw: st.DrawFn) -> Fault:
     return fault(
-        draw(st.sampled_from(KINDS)), at_seconds=draw(st.floats(0, 50)),
-        for_seconds=draw(st.none() | st.floats(0, 50)), factor=draw(st.none() | st.floats(0.1, 1.0)),
-        per_second=draw(st.none() | st.floats(0.01, 10)), count=draw(st.none() | st.integers(1, 100)),
-        corrected=draw(st.none() | st.booleans()))
+        draw(st.sampled_from(KINDS)),
+        at_seconds=draw(st.floats(0, 50)),
+        for_seconds=draw(st.none() | st.floats(0, 50)),
+        factor=draw(st.none() | st.floats(0.1, 1.0)),
+        per_second=draw(st.none() | st.floats(0.01, 10)),
+        count=draw(st.none() | st.integers(1, 100)),
+        corrected=draw(st.none() | st.booleans()),
+    )
 
 
 @given(st.lists(faults(), max_size=5), st.lists(st.floats(0, 200), min_size=2, max_size=8))
@@ -49,7 +61,8 @@ def test_no_counter_of_time_runs_ahead_of_time(some: list[Fault], at: float) -> 
 def test_the_same_scenario_shows_the_same(seed: int, at: float, index: int) -> None:
     assert gpu_state(scenario(seed=seed), NODE, index, at) == gpu_state(scenario(seed=seed), NODE, index, at)
     assert performance_factor(scenario(seed=seed), NODE, index, at, "compute") == performance_factor(
-        scenario(seed=seed), NODE, index, at, "compute")
+        scenario(seed=seed), NODE, index, at, "compute"
+    )
 
 
 @given(st.sampled_from(sorted(PARTS)), st.floats(0, 1000))
@@ -61,24 +74,30 @@ def test_every_part_stays_within_its_own_limits(part: str, at: float) -> None:
 
 
 def test_gpus_differ_from_each_other_by_a_percent_and_for_good() -> None:
-    factors = [performance_factor(scenario(), node, index, 5.0, "compute")
-               for node in ("node001", "node002") for index in range(8)]
+    factors = [
+        performance_factor(scenario(), node, index, 5.0, "compute")
+        for node in ("node001", "node002")
+        for index in range(8)
+    ]
     assert len(set(factors)) == 16
     assert all(0.97 < factor < 1.03 for factor in factors)
     assert factors[0] == performance_factor(scenario(), "node001", 0, 500.0, "compute")
 
 
-@pytest.mark.parametrize(("kind", "keys", "slowed"), [
-    ("slow", {"factor": 0.5}, {"compute"}),
-    ("slow", {"factor": 0.5, "what": "memory"}, {"memory"}),
-    ("slow", {"factor": 0.5, "what": "link"}, {"link", "peer"}),
-    ("throttle", {"factor": 0.5}, {"compute"}),
-    ("power_brake", {"factor": 0.5}, {"compute"}),
-    ("hot", {"factor": 0.5, "celsius": 98.0, "sensor": "memory"}, {"memory"}),
-    ("hot", {"factor": 0.5, "celsius": 90.0}, {"compute"}),
-    ("pcie_narrow", {"width": 8}, {"link"}),
-    ("pcie_narrow", {"generation": 4}, {"link"}),
-])
+@pytest.mark.parametrize(
+    ("kind", "keys", "slowed"),
+    [
+        ("slow", {"factor": 0.5}, {"compute"}),
+        ("slow", {"factor": 0.5, "what": "memory"}, {"memory"}),
+        ("slow", {"factor": 0.5, "what": "link"}, {"link", "peer"}),
+        ("throttle", {"factor": 0.5}, {"compute"}),
+        ("power_brake", {"factor": 0.5}, {"compute"}),
+        ("hot", {"factor": 0.5, "celsius": 98.0, "sensor": "memory"}, {"memory"}),
+        ("hot", {"factor": 0.5, "celsius": 90.0}, {"compute"}),
+        ("pcie_narrow", {"width": 8}, {"link"}),
+        ("pcie_narrow", {"generation": 4}, {"link"}),
+    ],
+)
 def test_a_fault_slows_what_it_is_about_and_nothing_else(kind: str, keys: dict[str, object], slowed: set[str]) -> None:
     one = scenario(fault(kind, **keys))
     for what in ("compute", "memory", "link", "peer"):

@@ -10,10 +10,28 @@ from watchdog.vocabulary.verdicts import Verdict
 
 Write = Callable[..., str]
 
-REASONS = frozenset({
-    "below_floor", "below_node", "thermal_throttle", "power_brake", "wrong_result", "nan_result", "digest_minority",
-    "hbm_hot", "ecc_uncorrected", "ecc_corrected", "row_remap_pending", "row_remap_failed", "xid", "device_lost",
-    "reader_hung", "slow_link", "narrow_link", "application_xid"})
+REASONS = frozenset(
+    {
+        "below_floor",
+        "below_node",
+        "thermal_throttle",
+        "power_brake",
+        "wrong_result",
+        "nan_result",
+        "digest_minority",
+        "hbm_hot",
+        "ecc_uncorrected",
+        "ecc_corrected",
+        "row_remap_pending",
+        "row_remap_failed",
+        "xid",
+        "device_lost",
+        "reader_hung",
+        "slow_link",
+        "narrow_link",
+        "application_xid",
+    }
+)
 
 
 def complaints(path: str) -> list[str]:
@@ -22,31 +40,40 @@ def complaints(path: str) -> list[str]:
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
-@pytest.mark.parametrize(("faults", "told"), [
-    ('[[fault]]\non = "node001/gpu3"\nkind = "slow"\nfacter = 0.5\n', "fault[1].facter is no key here; did you mean"),
-    ('[[fault]]\non = "node001/gpu3"\nkind = "slwo"\nfactor = 0.5\n', "did you mean 'slow'?"),
-    ('[[fault]]\non = "node009/gpu3"\nkind = "lost"\n', "fault[1].on is 'node009'; allowed: nodes of the fleet"),
-    ('[[fault]]\non = "node001/gpu8"\nkind = "lost"\n', "fault[1].on is 'node001/gpu8'"),
-    ('[[fault]]\non = "node001/tpu1"\nkind = "lost"\n', "fault[1].on is 'node001/tpu1'"),
-    ('[[fault]]\non = "node001/nic0"\nkind = "lost"\n', "fault[1].on is 'node001/nic0'"),
-    ('[[fault]]\nkind = "lost"\n', "fault[1].on is missing"),
-    ('[[fault]]\non = "node001/gpu0"\nkind = "slow"\n', "fault[1].factor is missing"),
-    ('[[fault]]\non = "node001/gpu0"\nkind = "slow"\nfactor = 1.5\n', "at most 1"),
-    ('[[fault]]\non = "node001/gpu0"\nkind = "slow"\nfactor = "half"\n', "fault[1].factor is 'half'"),
-    ('[[fault]]\non = "node001/gpu0"\nkind = "lost"\nat = "soon"\n', "fault[1].at is 'soon'; allowed: a duration"),
-    ('[[fault]]\non = "node001/gpu0"\nkind = "lost"\nat = "1s"\nstep = 3\n', "either at or step"),
-    ('[[fault]]\non = "node001/gpu0"\nkind = "wrong_bits"\n', "fault[1].bits or fault[1].nan is missing"),
-    ('[expect]\nverdict = "FALE"\n', "did you mean 'FAIL'?"),
-    ('[expect]\nverdict = "FAIL"\n[expect.devices]\ngpu9 = "FAIL"\n', "gpu9"),
-])
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        (
+            '[[fault]]\non = "node001/gpu3"\nkind = "slow"\nfacter = 0.5\n',
+            "fault[1].facter is no key here; did you mean",
+        ),
+        ('[[fault]]\non = "node001/gpu3"\nkind = "slwo"\nfactor = 0.5\n', "did you mean 'slow'?"),
+        ('[[fault]]\non = "node009/gpu3"\nkind = "lost"\n', "fault[1].on is 'node009'; allowed: nodes of the fleet"),
+        ('[[fault]]\non = "node001/gpu8"\nkind = "lost"\n', "fault[1].on is 'node001/gpu8'"),
+        ('[[fault]]\non = "node001/tpu1"\nkind = "lost"\n', "fault[1].on is 'node001/tpu1'"),
+        ('[[fault]]\non = "node001/nic0"\nkind = "lost"\n', "fault[1].on is 'node001/nic0'"),
+        ('[[fault]]\nkind = "lost"\n', "fault[1].on is missing"),
+        ('[[fault]]\non = "node001/gpu0"\nkind = "slow"\n', "fault[1].factor is missing"),
+        ('[[fault]]\non = "node001/gpu0"\nkind = "slow"\nfactor = 1.5\n', "at most 1"),
+        ('[[fault]]\non = "node001/gpu0"\nkind = "slow"\nfactor = "half"\n', "fault[1].factor is 'half'"),
+        ('[[fault]]\non = "node001/gpu0"\nkind = "lost"\nat = "soon"\n', "fault[1].at is 'soon'; allowed: a duration"),
+        ('[[fault]]\non = "node001/gpu0"\nkind = "lost"\nat = "1s"\nstep = 3\n', "either at or step"),
+        ('[[fault]]\non = "node001/gpu0"\nkind = "wrong_bits"\n', "fault[1].bits or fault[1].nan is missing"),
+        ('[expect]\nverdict = "FALE"\n', "did you mean 'FAIL'?"),
+        ('[expect]\nverdict = "FAIL"\n[expect.devices]\ngpu9 = "FAIL"\n', "gpu9"),
+    ],
+)
 def test_what_is_wrong_is_named_with_its_key_and_what_would_be_right(write: Write, faults: str, told: str) -> None:
     assert any(told in line for line in complaints(write(faults)))
 
 
 def test_everything_wrong_is_told_at_once(write: Write) -> None:
-    found = complaints(write(
-        '[[fault]]\non = "node001/gpu9"\nkind = "slow"\nfactor = 0.5\n[[fault]]\non = "node001"\nkind = "lsot"\n',
-        head='seed = -1\nsped = 2.0\n[fleet]\nnodes = "node[001-002]"\npart = "H100-SXM5"\n'))
+    found = complaints(
+        write(
+            '[[fault]]\non = "node001/gpu9"\nkind = "slow"\nfactor = 0.5\n[[fault]]\non = "node001"\nkind = "lsot"\n',
+            head='seed = -1\nsped = 2.0\n[fleet]\nnodes = "node[001-002]"\npart = "H100-SXM5"\n',
+        )
+    )
     for told in ("sped", "seed", "fleet.part", "fault[1].on", "fault[2].kind"):
         assert [line.startswith((f"{told} ", f"{told}.")) for line in found].count(True) == 1, (told, found)
     assert len(found) == 5

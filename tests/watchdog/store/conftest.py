@@ -13,19 +13,59 @@ from watchdog.store import Recording, StoredDevice, StoredMeasurement, StoredNod
 from watchdog.vocabulary.verdicts import Verdict
 
 RUN = StoredRun(
-    run_id="r1", started_at="2026-01-01T00:00:00+00:00", command="fryer run", seconds=4.5, verdict=Verdict.WARN,
-    plan={"seed": 2**64}, fryer_version="0.1.0",
-    nodes=(StoredNode(
-        node="n1", verdict=Verdict.WARN, interrupted="Ctrl-C", versions={"fryer": "0.1.0"}, reasons=({"code": "a"},),
-        findings={"mismatches": [{"index": None}]},
-        devices=(StoredDevice(
-            name="gpu0", kind="cuda", part="H100", uuid="GPU-1a", serial="s", pci_bus_id="0000:1b:00.0", vbios="v",
-            driver="570", memory_bytes=80 << 30, cores=None, clock_max_hertz=1.98e9, link_bytes_per_second=6.3e10,
-            link="PCIe 5.0 x16", more={"isa": "x"}, verdict=Verdict.WARN, reasons=({"code": "b"},)),),
-        measurements=(StoredMeasurement(
-            device="gpu0", burn="gemm", case="bf16", metric="flops_per_second", value=7e14, spread_ratio=0.001,
-            steady_from_seconds=None, digest="00ff", more={}, points=((1.0, 7e14), (2.0, 7.1e14))),),
-        recordings=(Recording(source="gpu_readings", device="gpu0", columns={"at_seconds": [1.0], "ecc": [None]}),)),))
+    run_id="r1",
+    started_at="2026-01-01T00:00:00+00:00",
+    command="fryer run",
+    seconds=4.5,
+    verdict=Verdict.WARN,
+    plan={"seed": 2**64},
+    fryer_version="0.1.0",
+    nodes=(
+        StoredNode(
+            node="n1",
+            verdict=Verdict.WARN,
+            interrupted="Ctrl-C",
+            versions={"fryer": "0.1.0"},
+            reasons=({"code": "a"},),
+            findings={"mismatches": [{"index": None}]},
+            devices=(
+                StoredDevice(
+                    name="gpu0",
+                    kind="cuda",
+                    part="H100",
+                    uuid="GPU-1a",
+                    serial="s",
+                    pci_bus_id="0000:1b:00.0",
+                    vbios="v",
+                    driver="570",
+                    memory_bytes=80 << 30,
+                    cores=None,
+                    clock_max_hertz=1.98e9,
+                    link_bytes_per_second=6.3e10,
+                    link="PCIe 5.0 x16",
+                    more={"isa": "x"},
+                    verdict=Verdict.WARN,
+                    reasons=({"code": "b"},),
+                ),
+            ),
+            measurements=(
+                StoredMeasurement(
+                    device="gpu0",
+                    burn="gemm",
+                    case="bf16",
+                    metric="flops_per_second",
+                    value=7e14,
+                    spread_ratio=0.001,
+                    steady_from_seconds=None,
+                    digest="00ff",
+                    more={},
+                    points=((1.0, 7e14), (2.0, 7.1e14)),
+                ),
+            ),
+            recordings=(Recording(source="gpu_readings", device="gpu0", columns={"at_seconds": [1.0], "ecc": [None]}),),
+        ),
+    ),
+)
 
 
 @pytest.fixture

@@ -35,8 +35,13 @@ for index in range(count):
 
 
 def start_writer(name: str, directory: Path, count: int) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", WRITER, name, str(directory), str(count)], cwd=ROOT, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, name, str(directory), str(count)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def test_a_new_store_is_this_users_alone(tmp_path: Path) -> None:
@@ -56,8 +61,10 @@ def test_what_exists_keeps_its_mode(tmp_path: Path) -> None:
 
 def test_a_commit_is_on_the_disk_and_rows_have_owners(tmp_path: Path) -> None:
     with reading(Store.open(tmp_path).engine) as connection:
-        settings = [connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-                    for name in ("journal_mode", "synchronous", "foreign_keys")]
+        settings = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
     assert settings == ["wal", 2, 1]  # 2 is FULL: https://sqlite.org/pragma.html#pragma_synchronous
 
 
@@ -113,7 +120,10 @@ def test_runs_are_listed_newest_first_with_their_size(tmp_path: Path, run: Store
     store.add(replace(run, run_id="r2", started_at="2026-01-01T01:00:00+02:00", nodes=(*run.nodes, other)))
     store.add(replace(run, run_id="r3", started_at="2026-01-01T00:00:01Z", nodes=()))
     assert [(each.run_id, each.nodes, each.num_devices, each.verdict) for each in store.runs()] == [
-        ("r3", (), 0, Verdict.WARN), ("r1", ("n1",), 1, Verdict.WARN), ("r2", ("n1", "n2"), 1, Verdict.WARN)]
+        ("r3", (), 0, Verdict.WARN),
+        ("r1", ("n1",), 1, Verdict.WARN),
+        ("r2", ("n1", "n2"), 1, Verdict.WARN),
+    ]
     assert [each.run_id for each in store.runs(limit=1)] == ["r3"]
 
 
@@ -139,7 +149,9 @@ def test_history_is_that_of_the_selection_oldest_first(tmp_path: Path, run: Stor
     store.add(replace(run, run_id="early", started_at="2026-01-01T00:00:00Z"))
     figures = store.history(node="n1", burn="gemm")
     assert [(figure.run_id, figure.value, figure.uuid, figure.verdict) for figure in figures] == [
-        ("early", 7e14, "GPU-1a", Verdict.WARN), ("late", 7e14, "GPU-1a", Verdict.WARN)]
+        ("early", 7e14, "GPU-1a", Verdict.WARN),
+        ("late", 7e14, "GPU-1a", Verdict.WARN),
+    ]
     assert store.history(burn="hbm") == []
     with pytest.raises(UsageError, match="no result of a node 'n11' is kept; did you mean 'n1'"):
         store.history(node="n11")
@@ -175,7 +187,7 @@ def test_a_writer_that_is_killed_loses_nothing_that_it_had_kept(tmp_path: Path, 
         said += [int(line) for line in rest.split()]
         store = Store.open(tmp_path)
         kept = sorted(summary.run_id for summary in store.runs() if summary.run_id.startswith(f"k{attempt}"))
-        assert kept[:len(said)] == [f"k{attempt}-{index:04}" for index in said]
+        assert kept[: len(said)] == [f"k{attempt}-{index:04}" for index in said]
         assert len(kept) <= len(said) + 1
         assert store.load(kept[-1]) == replace(run, run_id=kept[-1])
 

@@ -51,9 +51,16 @@ def test_a_user_without_a_home_is_asked_for_a_directory(monkeypatch: pytest.Monk
         default_directory()
 
 
-@pytest.mark.parametrize(("path", "kind"), [
-    ("/var/lib/fryer", "ext4"), ("/home", "nfs4"), ("/home/ada/x", "nfs4"), ("/homer", "ext4"),
-    ("/home/local disk/x", "tmpfs")])
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/lib/fryer", "ext4"),
+        ("/home", "nfs4"),
+        ("/home/ada/x", "nfs4"),
+        ("/homer", "ext4"),
+        ("/home/local disk/x", "tmpfs"),
+    ],
+)
 def test_the_file_system_is_that_of_the_innermost_newest_mount(path: str, kind: str) -> None:
     assert file_system_of(Path(path), MOUNTS) == kind
 

@@ -37,8 +37,9 @@ def refused(directory: Path) -> str:
 def test_a_directory_under_a_file_can_not_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for directory in (tmp_path / "file", tmp_path / "file" / "state"):
-        assert refused(directory) == (f"can't open {directory}/fryer.db: {directory} is no directory, or lies under a "
-                                      f"file; {ELSEWHERE}")
+        assert refused(directory) == (
+            f"can't open {directory}/fryer.db: {directory} is no directory, or lies under a file; {ELSEWHERE}"
+        )
 
 
 def test_a_database_that_is_a_directory_says_so(tmp_path: Path) -> None:
@@ -60,11 +61,13 @@ def test_a_read_only_directory_says_so(disk: Path, make_read_only: Callable[[Pat
 
 
 def test_a_read_only_database_says_so_and_can_still_be_read(
-        disk: Path, make_read_only: Callable[[Path], None], run: StoredRun) -> None:
+    disk: Path, make_read_only: Callable[[Path], None], run: StoredRun
+) -> None:
     Store.open(disk).add(run)
     make_read_only(disk)
-    assert refused(disk) == (f"can't open {disk}/fryer.db: Read-only file system; make {disk} writable for this "
-                             f"user, or {ELSEWHERE}")
+    assert refused(disk) == (
+        f"can't open {disk}/fryer.db: Read-only file system; make {disk} writable for this user, or {ELSEWHERE}"
+    )
     assert Store.open_to_read(disk).load("r1") == run
 
 
@@ -98,14 +101,17 @@ def test_a_directory_of_another_user_says_so(as_user: Path) -> None:
     with pytest.raises(StoreError) as caught:
         Store.open_to_read(private)
     assert str(caught.value) == denied.format("read", private) + (
-        f"ask as the user who owns it (`stat -c %U {private}` as root), or {ELSEWHERE}")
+        f"ask as the user who owns it (`stat -c %U {private}` as root), or {ELSEWHERE}"
+    )
 
 
 def test_a_full_disk_says_so_before_anything_is_burnt(disk: Path, fill: Callable[[Path], None], run: StoredRun) -> None:
     Store.open(disk).add(run)
     fill(disk)
-    assert refused(disk).endswith(f"{disk}/fryer.db: no room left on its file system (0 bytes free); free some "
-                                  f"(`df {disk}`; a quota counts too), or {ELSEWHERE}")
+    assert refused(disk).endswith(
+        f"{disk}/fryer.db: no room left on its file system (0 bytes free); free some "
+        f"(`df {disk}`; a quota counts too), or {ELSEWHERE}"
+    )
     (disk / "filler").unlink()
     assert Store.open(disk).load("r1") == run
 
@@ -175,7 +181,8 @@ SPOILERS = [spoil_random, spoil_short, spoil_truncated, spoil_header, spoil_page
 
 @pytest.mark.parametrize("spoil", SPOILERS)
 def test_a_damaged_file_is_left_as_it_is_and_the_advice_works(
-        tmp_path: Path, spoil: Callable[[Path], None], run: StoredRun) -> None:
+    tmp_path: Path, spoil: Callable[[Path], None], run: StoredRun
+) -> None:
     directory = tmp_path / "it's state"
     store = Store.open(directory)
     store.add(run)
@@ -210,8 +217,10 @@ def test_a_newer_fryers_database_is_left_alone(tmp_path: Path, run: StoredRun) -
     connection.execute("UPDATE alembic_version SET version_num = '0099'")
     connection.commit()
     connection.close()
-    sentence = (f"{tmp_path}/fryer.db was made by a newer Fryer (schema 0099, this one knows up to 0001), and is left "
-                f"as it is; update Fryer (`pip install -U fryer`), or {ELSEWHERE}")
+    sentence = (
+        f"{tmp_path}/fryer.db was made by a newer Fryer (schema 0099, this one knows up to 0001), and is left "
+        f"as it is; update Fryer (`pip install -U fryer`), or {ELSEWHERE}"
+    )
     assert refused(tmp_path) == sentence
     with pytest.raises(StoreError, match="made by a newer Fryer"):
         Store.open_to_read(tmp_path)
@@ -222,8 +231,9 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     connection.execute("CREATE TABLE bookmarks (url TEXT)")
     connection.commit()
     connection.close()
-    assert refused(tmp_path) == (f"{tmp_path}/fryer.db is a database of another program, and is left as it is; "
-                                 f"{ELSEWHERE}")
+    assert refused(tmp_path) == (
+        f"{tmp_path}/fryer.db is a database of another program, and is left as it is; {ELSEWHERE}"
+    )
 
 
 def test_a_database_that_another_keeps_locked_says_how_to_find_it(tmp_path: Path, run: StoredRun) -> None:
@@ -234,7 +244,8 @@ def test_a_database_that_another_keeps_locked_says_how_to_find_it(tmp_path: Path
         Store.open(tmp_path, patience_seconds=0.2)
     assert str(caught.value) == (
         f"can't write {store.path}: another process has kept it locked for 0.2 s; `fuser -v {store.path}` shows which, "
-        f"wait for it or end it, and try again")
+        f"wait for it or end it, and try again"
+    )
     other.execute("ROLLBACK")
     other.close()
     store.add(run)

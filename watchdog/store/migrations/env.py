@@ -4,7 +4,11 @@ from alembic import context
 
 from watchdog.store.tables import METADATA
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA,
-                  transactional_ddl=True, transaction_per_migration=False)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    transactional_ddl=True,
+    transaction_per_migration=False,
+)
 with context.begin_transaction():
     context.run_migrations()

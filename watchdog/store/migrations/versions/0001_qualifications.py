@@ -16,14 +16,14 @@ def upgrade() -> None:
     _devices()
     _measurements()
     op.create_table(
-        "probe",
-        sa.Column("id", sa.Integer, primary_key=True),
-        sa.Column("room", sa.LargeBinary, nullable=False))
+        "probe", sa.Column("id", sa.Integer, primary_key=True), sa.Column("room", sa.LargeBinary, nullable=False)
+    )
 
 
 def _owner(column: str, table: str, *, is_key: bool = False) -> sa.Column[int]:
-    return sa.Column(column, sa.Integer, sa.ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False,
-                     primary_key=is_key)
+    return sa.Column(
+        column, sa.Integer, sa.ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, primary_key=is_key
+    )
 
 
 def _runs() -> None:
@@ -36,7 +36,8 @@ def _runs() -> None:
         sa.Column("seconds", sa.Float, nullable=False),
         sa.Column("verdict", sa.Text, nullable=False),
         sa.Column("plan", sa.JSON, nullable=False),
-        sa.Column("fryer_version", sa.Text, nullable=False))
+        sa.Column("fryer_version", sa.Text, nullable=False),
+    )
     op.create_index("ix_run_started_epoch_seconds", "run", ["started_epoch_seconds"])
     op.create_table(
         "node_result",
@@ -47,7 +48,8 @@ def _runs() -> None:
         sa.Column("interrupted", sa.Text),
         sa.Column("versions", sa.JSON, nullable=False),
         sa.Column("reasons", sa.JSON, nullable=False),
-        sa.Column("findings", sa.JSON, nullable=False))
+        sa.Column("findings", sa.JSON, nullable=False),
+    )
     op.create_index("ix_node_result_run_id", "node_result", ["run_id"])
     op.create_index("ix_node_result_node", "node_result", ["node"])
 
@@ -72,7 +74,8 @@ def _devices() -> None:
         sa.Column("link", sa.Text),
         sa.Column("more", sa.JSON, nullable=False),
         sa.Column("verdict", sa.Text, nullable=False),
-        sa.Column("reasons", sa.JSON, nullable=False))
+        sa.Column("reasons", sa.JSON, nullable=False),
+    )
     op.create_index("ix_device_result_node_result_id", "device_result", ["node_result_id"])
     op.create_index("ix_device_result_part", "device_result", ["part"])
     op.create_index("ix_device_result_uuid", "device_result", ["uuid"])
@@ -90,17 +93,20 @@ def _measurements() -> None:
         sa.Column("spread_ratio", sa.Float),
         sa.Column("steady_from_seconds", sa.Float),
         sa.Column("digest", sa.Text),
-        sa.Column("more", sa.JSON, nullable=False))
+        sa.Column("more", sa.JSON, nullable=False),
+    )
     op.create_index("ix_measurement_device_result_id", "measurement", ["device_result_id"])
     op.create_table(
         "series",
         _owner("measurement_id", "measurement", is_key=True),
-        sa.Column("points", sa.LargeBinary, nullable=False))
+        sa.Column("points", sa.LargeBinary, nullable=False),
+    )
     op.create_table(
         "recording",
         sa.Column("id", sa.Integer, primary_key=True),
         _owner("node_result_id", "node_result"),
         sa.Column("source", sa.Text, nullable=False),
         sa.Column("device", sa.Text, nullable=False),
-        sa.Column("columns", sa.LargeBinary, nullable=False))
+        sa.Column("columns", sa.LargeBinary, nullable=False),
+    )
     op.create_index("ix_recording_node_result_id", "recording", ["node_result_id"])
