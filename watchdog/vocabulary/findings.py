@@ -29,7 +29,7 @@ class Finding:
     message: str
     """One sentence with the figures."""
     action: str = "none"
-    """``none restart_app reset_gpu reboot_node drain_reset inspect contact_support save stop_job``: what to do about it."""
+    """What to do: ``none restart_app reset_gpu reboot_node drain_reset inspect contact_support save stop_job``."""
     since: float
     """When it began, Unix seconds."""
     evidence: Mapping[str, object] = field(default_factory=dict)

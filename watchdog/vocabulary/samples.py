@@ -7,11 +7,8 @@ now. They read no clock, so a stored window replays.
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from watchdog.vocabulary.subjects import Subject
-
-_NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +38,7 @@ class Event:
     message: str = ""
     line: str = ""
     """The kernel's own line, where there is one."""
-    data: Mapping[str, object] = field(default=_NOTHING)
+    data: Mapping[str, object] = field(default_factory=dict)
     """JSON-ready details: pid, process, link, previous Xid, recovery action from and to, source sequence number."""
 
 
