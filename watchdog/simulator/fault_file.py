@@ -7,7 +7,7 @@ from typing import Any
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
 
-from watchdog.simulator.complaints import Complaints
+from watchdog.simulator.complaints import ScenarioComplaints
 from watchdog.simulator.fault import Fault
 from watchdog.simulator.kinds import EVERY_FAULT, KINDS, RANK, RUN, VALUES, Kind
 from watchdog.vocabulary.errors import nearest
@@ -26,7 +26,7 @@ class Place:
     """Units of a node: ``{"gpu": 8, "nic": 8}``."""
 
 
-def read_fault(key: str, table: Mapping[str, object], place: Place, complaints: Complaints) -> Fault | None:
+def read_fault(key: str, table: Mapping[str, object], place: Place, complaints: ScenarioComplaints) -> Fault | None:
     """The fault in `table`, or None where it can't be told; `key` is ``fault[2]`` in complaints."""
     kind_name = table.get("kind")
     if "kind" not in table:
@@ -44,7 +44,7 @@ def read_fault(key: str, table: Mapping[str, object], place: Place, complaints: 
     return Fault(on=str(table["on"]), kind=str(kind_name), nodes=nodes, unit=unit, **values)
 
 
-def _values(key: str, table: Mapping[str, object], kind: Kind | None, complaints: Complaints) -> dict[str, Any]:
+def _values(key: str, table: Mapping[str, object], kind: Kind | None, complaints: ScenarioComplaints) -> dict[str, Any]:
     values: dict[str, Any] = {
         name: complaints.value(f"{key}.{name}", table[name], allowed)
         for name, allowed in VALUES.items()
@@ -66,7 +66,7 @@ _LOWERS = ("slow", "throttle", "power_brake", "hot", "link_slow")
 """Kinds whose factor can only lower a rate."""
 
 
-def _when(key: str, table: Mapping[str, object], complaints: Complaints) -> dict[str, Any]:
+def _when(key: str, table: Mapping[str, object], complaints: ScenarioComplaints) -> dict[str, Any]:
     when: dict[str, Any] = {}
     if "at" in table and "step" in table:
         complaints.add(f"{key}.step", table["step"], "either at or step, not both")
@@ -84,7 +84,7 @@ def _when(key: str, table: Mapping[str, object], complaints: Complaints) -> dict
 
 
 def _target(
-    key: str, table: Mapping[str, object], kind: Kind | None, place: Place, complaints: Complaints
+    key: str, table: Mapping[str, object], kind: Kind | None, place: Place, complaints: ScenarioComplaints
 ) -> tuple[frozenset[str], str | None] | None:
     on = table.get("on")
     if "on" not in table:
@@ -108,7 +108,7 @@ def _target(
     return (nodes, unit_text or None) if nodes else None
 
 
-def _nodes(key: str, text: str, place: Place, complaints: Complaints) -> frozenset[str] | None:
+def _nodes(key: str, text: str, place: Place, complaints: ScenarioComplaints) -> frozenset[str] | None:
     try:
         nodes = frozenset(NodeSet(text))
     except NodeSetException as error:
@@ -120,6 +120,6 @@ def _nodes(key: str, text: str, place: Place, complaints: Complaints) -> frozens
     return nodes
 
 
-def _fits(key: str, on: str, unit: str, kind: Kind | None, complaints: Complaints) -> None:
+def _fits(key: str, on: str, unit: str, kind: Kind | None, complaints: ScenarioComplaints) -> None:
     if kind is not None and unit not in kind.units:
         complaints.add(key, on, f"for this kind: {' or '.join(kind.units)}")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
 
-from watchdog.simulator.complaints import Complaints
+from watchdog.simulator.complaints import ScenarioComplaints
 from watchdog.simulator.fault import Fault
 from watchdog.simulator.fault_file import Place, read_fault
 from watchdog.simulator.kinds import Range
@@ -124,7 +124,7 @@ def parse(text: str, *, file: str) -> Scenario:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{file}: not TOML: {error}") from error
-    complaints = Complaints(file)
+    complaints = ScenarioComplaints(file)
     complaints.unknown("", document, (*_TOP, "fleet", "fault", "expect"))
     top = _read(document, _TOP, "", complaints)
     fleet = _fleet(document, complaints)
@@ -146,21 +146,21 @@ def parse(text: str, *, file: str) -> Scenario:
 
 
 def _read(
-    table: Mapping[str, object], allowed: Mapping[str, Range], where: str, complaints: Complaints
+    table: Mapping[str, object], allowed: Mapping[str, Range], where: str, complaints: ScenarioComplaints
 ) -> dict[str, object]:
     prefix = f"{where}." if where else ""
     values = {key: complaints.value(prefix + key, table[key], span) for key, span in allowed.items() if key in table}
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _list(value: object, complaints: Complaints) -> list[object]:
+def _list(value: object, complaints: ScenarioComplaints) -> list[object]:
     if isinstance(value, list):
         return value
     complaints.add("fault", value, "[[fault]] tables, with two brackets")
     return []
 
 
-def _fleet(document: Mapping[str, object], complaints: Complaints) -> Fleet:
+def _fleet(document: Mapping[str, object], complaints: ScenarioComplaints) -> Fleet:
     if "fleet" not in document:
         complaints.missing("fleet", 'a table [fleet] with nodes = "node[001-008]"')
         return Fleet(nodes="")
@@ -184,7 +184,7 @@ def _place(fleet: Fleet) -> Place:
     )
 
 
-def _expect(document: Mapping[str, object], place: Place, complaints: Complaints) -> Expect | None:
+def _expect(document: Mapping[str, object], place: Place, complaints: ScenarioComplaints) -> Expect | None:
     if "expect" not in document:
         return None
     table = complaints.table("expect", document["expect"])
@@ -207,7 +207,7 @@ def _expect(document: Mapping[str, object], place: Place, complaints: Complaints
     )
 
 
-def _verdict(key: str, value: object, complaints: Complaints) -> Verdict | None:
+def _verdict(key: str, value: object, complaints: ScenarioComplaints) -> Verdict | None:
     words = [verdict.value for verdict in Verdict]
     if value is None:
         complaints.missing(key, f"one of {', '.join(words)}")
