@@ -1,0 +1,93 @@
+"""The last minutes of every metric, in memory, in the shape that detectors read. One thread uses it: the loop."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from watchdog.vocabulary.samples import Event, Row, Series, Window
+from watchdog.vocabulary.subjects import Subject
+
+_STALE_SHARE = 0.25
+"""A column is cut once this share of it is older than the window: cutting at each row would copy it each time."""
+MOST_EVENTS = 5000
+"""Events kept; more within a window are a storm, of which incidents keep the count."""
+
+
+@dataclass(slots=True)
+class _Column:
+    at: array[float] = field(default_factory=lambda: array("d"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+
+    def append(self, at: float, value: float) -> None:
+        self.at.append(at)
+        self.values.append(value)
+
+    def cut(self, before: float) -> None:
+        """Forget what is older than `before`, once that is worth the copy."""
+        if self.at[0] >= before:
+            return
+        first = bisect_left(self.at, before)
+        if first > _STALE_SHARE * len(self.at):
+            del self.at[:first]
+            del self.values[:first]
+
+
+class Buffers:
+    """Rows by metric and subject, events, facts, and the newest merged row of every subject."""
+
+    def __init__(self, window_seconds: float) -> None:
+        """Keep so much of the past."""
+        self._window_seconds = window_seconds
+        self._columns: dict[str, dict[Subject, _Column]] = {}
+        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._facts: dict[Subject, dict[str, object]] = {}
+        self._newest: dict[Subject, Row] = {}
+
+    @property
+    def newest(self) -> Mapping[Subject, Row]:
+        """The last value of every metric of every subject, as one row."""
+        return dict(self._newest)
+
+    @property
+    def facts(self) -> Mapping[Subject, Mapping[str, object]]:
+        """All facts so far."""
+        return {subject: dict(facts) for subject, facts in self._facts.items()}
+
+    def add_rows(self, rows: Iterable[Row]) -> None:
+        """Rows of one subject come in order of time."""
+        for row in rows:
+            for metric, value in row.values.items():
+                column = self._columns.setdefault(metric, {}).setdefault(row.subject, _Column())
+                column.append(row.at, value)
+                column.cut(row.at - self._window_seconds)
+            before = self._newest.get(row.subject)
+            merged = {**before.values, **row.values} if before else dict(row.values)
+            self._newest[row.subject] = Row(subject=row.subject, at=row.at, values=merged)
+
+    def add_events(self, events: Iterable[Event]) -> None:
+        """In order of time."""
+        self._events.extend(events)
+
+    def add_facts(self, facts: Mapping[Subject, Mapping[str, object]]) -> None:
+        """New facts are laid over the old ones."""
+        for subject, more in facts.items():
+            self._facts.setdefault(subject, {}).update(more)
+
+    def window(self, now: float) -> Window:
+        """What is known up to `now`. It is valid until the next row is added."""
+        oldest = now - self._window_seconds
+        while self._events and self._events[0].at < oldest:
+            self._events.popleft()
+        columns = {
+            metric: {
+                subject: Series(column.at, column.values)
+                for subject, column in subjects.items()
+                if column.at and column.at[-1] >= oldest
+            }
+            for metric, subjects in self._columns.items()
+        }
+        return Window(now=now, columns=columns, events=tuple(self._events), facts=self._facts)
