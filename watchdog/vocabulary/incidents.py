@@ -55,3 +55,13 @@ class Incident:
     """``steps``, ``seconds``, ``gpu_hours``, where known."""
     evidence: tuple[Mapping[str, object], ...] = ()
     """The first, gravest and last of what was merged, JSON-ready; bounded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A person says that something is healthy. A record is added; nothing is deleted."""
+
+    incident: str
+    by: str
+    reason: str
+    at: float
