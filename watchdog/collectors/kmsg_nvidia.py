@@ -97,7 +97,7 @@ def _recovery(pci: str, message: str, data: Mapping[str, object]) -> KernelEvent
         code=RECOVERY_CHANGED,
         severity=asked.severity if asked else entry.severity,
         action=asked.action if asked else entry.action,
-        message=f"the driver's recovery action: {asked.meaning if asked else message[:_SHOWN_CHARACTERS]}",
+        message=f"recovery action {asked.number:#x}: {asked.meaning}" if asked else message[:_SHOWN_CHARACTERS],
         pci=pci,
         about="gpu",
         data=_present(
