@@ -7,47 +7,34 @@ blocks does not keep the others from being read.
 """
 
 import ctypes
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import MappingProxyType
 from typing import Any
 
 import pynvml
 
+from watchdog.collectors.nvml_fields import (
+    FIELDS,
+    LINKS_UP,
+    LONG_TYPES,
+    MEMBERS,
+    NVLINK_ERRORS,
+    PCIE_BYTES,
+    SLOWDOWNS,
+)
 from watchdog.collectors.readings import GpuIdentity, GpuReading, XidEvent
 from watchdog.vocabulary.errors import SourceFailed, SourceMissing
 
-_FIELDS = MappingProxyType(
-    {
-        38: ("nvlink_crc_flit", 1),
-        45: ("nvlink_crc_data", 1),
-        52: ("nvlink_replay", 1),
-        59: ("nvlink_recovery", 1),
-        82: ("memory_temperature_celsius", 1),
-        83: ("energy_joules", 1e-3),
-        142: ("remapped_rows_corrected", 1),
-        143: ("remapped_rows_uncorrected", 1),
-        144: ("remap_pending", 1),
-        145: ("remap_failed", 1),
-        186: ("power_watts", 1e-3),
-        230: ("recovery_action", 1),
-        269: ("thermal_software", 1e-9),
-        270: ("thermal_hardware", 1e-9),
-        271: ("power_brake_seconds", 1e-9),
-    }
-)
-"""Field number -> what it is, and the factor from NVML's unit, mJ, mW, ns, to ours (nvml.h, NVML_FI_DEV_*)."""
-_MEMBERS = MappingProxyType({0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"})
-"""`nvmlValueType_t` -> member of the union; a signed value read as unsigned shows -5 as 4294967291."""
-_NVLINK_ERRORS = ("nvlink_crc_flit", "nvlink_crc_data", "nvlink_replay", "nvlink_recovery")
-"""Totals over all links of a GPU."""
-_SLOWDOWNS = ("thermal_software", "thermal_hardware")
+_SLOW_LOOKS = 10
+"""What changes once in weeks, and costs a call of its own, is read at every tenth look."""
 _LOST = (pynvml.NVML_ERROR_GPU_IS_LOST, pynvml.NVML_ERROR_RESET_REQUIRED)
 _DROPPED = (
     pynvml.NVML_ERROR_NOT_SUPPORTED,
     pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
     pynvml.NVML_ERROR_NO_PERMISSION,
     pynvml.NVML_ERROR_INVALID_ARGUMENT,
+    pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
 )
 """These answers do not change while the driver is loaded."""
 
@@ -65,6 +52,7 @@ class NvmlReader:
         self._handles: dict[int, Any] = {}
         self._dropped: set[tuple[int, str]] = set()
         self._thermal: dict[int, tuple[float, float, float]] = {}
+        self._num_looks: dict[int, int] = {}
         self._events: Any = None
 
     def open(self) -> None:
@@ -216,28 +204,35 @@ class NvmlReader:
             memory_bytes=memory.total if memory else None,
             power_limit_watts=_times(power, 1e-3),
             sm_clock_max_hertz=_times(clock, 1e6),
+            pcie_generation_max=ask("nvmlDeviceGetMaxPcieLinkGeneration"),
+            pcie_width_max=ask("nvmlDeviceGetMaxPcieLinkWidth"),
+            nvlinks=sum(name in LINKS_UP for name in self._fields(index)),
         )
 
     def _read(self, index: int, at_seconds: float) -> GpuReading:
         def ask(name: str, *arguments: object) -> Any:
             return self._ask(index, name, *arguments)
 
+        begun = time.perf_counter()
         fields = self._fields(index)
         power, utilization = fields.pop("power_watts", None), ask("nvmlDeviceGetUtilizationRates")
         memory = ask("nvmlDeviceGetMemoryInfo")
-        links = self._all_of(index, _NVLINK_ERRORS, fields)
+        errors = self._all_of(index, NVLINK_ERRORS, fields)
+        links = self._all_of(index, LINKS_UP, fields)
         corrected, uncorrected = (
             ask("nvmlDeviceGetTotalEccErrors", kind, pynvml.NVML_VOLATILE_ECC)
             for kind in (pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
         )
         flags = {name: bool(fields.pop(name)) for name in ("remap_pending", "remap_failed") if name in fields}
-        slowdowns = self._all_of(index, _SLOWDOWNS, fields)
-        thermal = self._thermal_seconds(index, *(slowdowns.get(name) for name in _SLOWDOWNS))
+        slowdowns = self._all_of(index, SLOWDOWNS, fields)
+        thermal = self._thermal_seconds(index, *(slowdowns.get(name) for name in SLOWDOWNS))
+        slow = self._slow_items(index)
         return GpuReading(
             uuid=self._uuids[index],
             at_seconds=at_seconds,
             **fields,
             **flags,
+            **slow,
             power_watts=_times(ask("nvmlDeviceGetPowerUsage"), 1e-3) if power is None else power,
             temperature_celsius=ask("nvmlDeviceGetTemperature", pynvml.NVML_TEMPERATURE_GPU),
             temperature_margin_celsius=ask("nvmlDeviceGetMarginTemperature"),
@@ -246,14 +241,51 @@ class NvmlReader:
             clock_event_reasons=ask("nvmlDeviceGetCurrentClocksEventReasons"),
             thermal_throttle_seconds=thermal,
             utilization_ratio=utilization.gpu / 100 if utilization else None,
+            memory_utilization_ratio=utilization.memory / 100 if utilization else None,
             memory_used_bytes=memory.used if memory else None,
             ecc_corrected_total=corrected,
             ecc_uncorrected_total=uncorrected,
             pcie_generation=ask("nvmlDeviceGetCurrPcieLinkGeneration"),
             pcie_width=ask("nvmlDeviceGetCurrPcieLinkWidth"),
             pcie_replays_total=ask("nvmlDeviceGetPcieReplayCounter"),
-            nvlink_errors_total=sum(links.values()) if links else None,
+            nvlink_errors_total=sum(errors.values()) if errors else None,
+            nvlink_links_up=sum(state == 1 for state in links.values()) if links else None,
+            read_seconds=time.perf_counter() - begun,
         )
+
+    def _slow_items(self, index: int) -> dict[str, Any]:
+        """Spare rows, fabric and SRAM by name; nothing at most looks."""
+        looks = self._num_looks.get(index, 0)
+        self._num_looks[index] = looks + 1
+        if looks % _SLOW_LOOKS:
+            return {}
+        spares = self._ask(index, "nvmlDeviceGetRowRemapperHistogram")
+        sram = pynvml.c_nvmlEccSramErrorStatus_v1_t()
+        has_sram = self._filled(index, "nvmlDeviceGetSramEccErrorStatus", sram)
+        return {
+            "remap_banks_none": spares.none if spares else None,
+            "remap_banks_low": spares.low if spares else None,
+            "sram_threshold_exceeded": bool(sram.bThresholdExceeded) if has_sram else None,
+            **self._fabric(index),
+        }
+
+    def _fabric(self, index: int) -> dict[str, int]:
+        """State of the registration with the fabric manager, in the newest structure that this driver knows."""
+        for structure in (pynvml.c_nvmlGpuFabricInfo_v3_t, pynvml.c_nvmlGpuFabricInfo_v2_t):
+            info = structure()  # it knows its version
+            if self._filled(index, "nvmlDeviceGetGpuFabricInfoV", info) and info.state:
+                found = {"fabric_state": info.state}
+                if info.state == pynvml.NVML_GPU_FABRIC_STATE_COMPLETED:
+                    found["fabric_status"] = info.status
+                if getattr(info, "healthSummary", 0):
+                    found["fabric_health"] = info.healthSummary
+                return found
+        return {}
+
+    def _filled(self, index: int, name: str, structure: ctypes.Structure) -> bool:
+        """A call that fills a structure of the caller's did so."""
+        key = f"{name} {type(structure).__name__}"
+        return self._ask(index, name, ctypes.byref(structure), key=key) is not None
 
     def _all_of(self, index: int, names: Sequence[str], fields: dict[str, Any]) -> dict[str, Any]:
         """Take from `fields` those of `names` that this GPU has; nothing when one is missing for once.
@@ -278,29 +310,31 @@ class NvmlReader:
 
     def _fields(self, index: int) -> dict[str, Any]:
         """One batched call: fields that the same driver call fills cost one call (nvml.h, nvmlDeviceGetFieldValues)."""
-        wanted = [number for number, (name, _) in _FIELDS.items() if (index, name) not in self._dropped]
+        wanted = [field for field, (name, _) in FIELDS.items() if (index, name) not in self._dropped]
         found, unknown = self._some_fields(index, wanted)
         return found | self._some_fields(index, unknown)[0] if unknown else found
 
-    def _some_fields(self, index: int, numbers: list[int]) -> tuple[dict[str, Any], list[int]]:
-        """Values by name, and the numbers that were answered UNKNOWN."""
+    def _some_fields(self, index: int, wanted: list[tuple[int, int]]) -> tuple[dict[str, Any], list[tuple[int, int]]]:
+        """Values by name, and the fields that were answered UNKNOWN."""
         found: dict[str, Any] = {}
-        unknown: list[int] = []
-        for value in (self._ask_fields(index, numbers) if numbers else None) or ():
-            name, factor = _FIELDS[value.fieldId]
+        unknown: list[tuple[int, int]] = []
+        for value in (self._ask_fields(index, wanted) if wanted else None) or ():
+            name, factor = FIELDS[value.fieldId, value.scopeId]
             if value.nvmlReturn in _LOST:
                 raise _LostError
             if value.nvmlReturn in _DROPPED:
                 self._dropped.add((index, name))
             elif value.nvmlReturn == pynvml.NVML_ERROR_UNKNOWN:
-                unknown.append(value.fieldId)
-            elif value.nvmlReturn == pynvml.NVML_SUCCESS and value.valueType in _MEMBERS:
-                number = getattr(value.value, _MEMBERS[value.valueType])
+                unknown.append((value.fieldId, value.scopeId))
+            elif name in PCIE_BYTES and value.valueType not in LONG_TYPES:
+                self._dropped.add((index, name))
+            elif value.nvmlReturn == pynvml.NVML_SUCCESS and value.valueType in MEMBERS:
+                number = getattr(value.value, MEMBERS[value.valueType])
                 found[name] = number if factor == 1 else number * factor
         return found, unknown
 
-    def _ask_fields(self, index: int, numbers: list[int]) -> Any:
-        return self._ask(index, "nvmlDeviceGetFieldValues", numbers, key="nvmlDeviceGetFieldValues")
+    def _ask_fields(self, index: int, wanted: list[tuple[int, int]]) -> Any:
+        return self._ask(index, "nvmlDeviceGetFieldValues", wanted, key="nvmlDeviceGetFieldValues")
 
     def _ask(self, index: int, name: str, *arguments: object, key: str | None = None) -> Any:
         """One item of one GPU; None when it can't be read, now or ever. UNKNOWN is asked once more."""

@@ -95,6 +95,7 @@ class NvmlProcess:
         self._gpu_start_real = max(START_GPU_SECONDS / clock.speed, LEAST_REAL_SECONDS)
         self._identities: tuple[GpuIdentity, ...] = ()
         self._dying: list[subprocess.Popen[bytes]] = []
+        self._num_started = 0
         self._restart_wait, self._restart_at = RESTART_REAL_SECONDS[0], 0.0
         # PR_SET_PDEATHSIG goes by the thread that started the child, so one thread starts all, and lives until close
         self._starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="nvml-starter")
@@ -135,6 +136,15 @@ class NvmlProcess:
         self._replace()
         return Look(readings=tuple(parts.readings), xids=parts.xids, gap=gap)
 
+    def gaps(self) -> tuple[ReaderGap, ...]:
+        """Every silence that goes on after the last look: `Look.gap` is the oldest of them."""
+        return self._silences.all(self._clock.now())
+
+    @property
+    def num_restarts(self) -> int:
+        """Children that were started after the first."""
+        return max(0, self._num_started - 1)
+
     def close(self) -> None:
         """End the child. A second call does nothing; one that hangs inside the driver is not waited for."""
         self._drop()
@@ -148,6 +158,7 @@ class NvmlProcess:
 
     def _start(self, skip: tuple[int, ...] = ()) -> _Child:
         known = tuple(identity.uuid for identity in self._identities)
+        self._num_started += 1
         process, connection = self._starter.submit(_spawn, Setup(self._clock, self._simulated, known, skip)).result()
         return _Child(process, connection, started_real=time.monotonic())
 

@@ -19,6 +19,11 @@ class GpuIdentity:
     memory_bytes: int | None
     power_limit_watts: float | None
     sm_clock_max_hertz: float | None
+    pcie_generation_max: int | None = None
+    """Highest that GPU and slot can both do."""
+    pcie_width_max: int | None = None
+    nvlinks: int | None = None
+    """NVLinks that the driver shows, up or not; 0: this GPU has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,29 @@ class GpuReading:
     nvlink_errors_total: int | None = None
     recovery_action: int | None = None
     """Field 230: 0 none, 1 reset, 2 reboot, 3 drain P2P, 4 drain and reset."""
+    power_cap_seconds: float | None = None
+    """Total time that the software power cap was in force (field 74); normal at a full load."""
+    memory_utilization_ratio: float | None = None
+    """Share of time in which device memory was read or written."""
+    pcie_tx_bytes_total: int | None = None
+    """Sent by the GPU (field 197). The counter may wrap."""
+    pcie_rx_bytes_total: int | None = None
+    """Received by the GPU (field 198). The counter may wrap."""
+    remap_banks_none: int | None = None
+    """Memory banks without a spare row left: the next error there can't be remapped. Read at every tenth look."""
+    remap_banks_low: int | None = None
+    """Memory banks with few spare rows left. Read at every tenth look."""
+    nvlink_links_up: int | None = None
+    fabric_state: int | None = None
+    """`nvmlGpuFabricState_t`: 1 not started, 2 in progress, 3 completed. Read at every tenth look."""
+    fabric_status: int | None = None
+    """`nvmlReturn_t` of the registration, once it is completed: 0 is success."""
+    fabric_health: int | None = None
+    """`healthSummary`: 1 healthy, 2 unhealthy, 3 limited capacity; None before driver R565."""
+    sram_threshold_exceeded: bool | None = None
+    """Uncorrectable SRAM errors passed NVIDIA's limit for a replacement. Only root may ask. At every tenth look."""
+    read_seconds: float | None = None
+    """How long this look took: a GPU whose firmware is about to hang answers slowly first."""
     lost: bool = False
     """NVML answered GPU_IS_LOST (15) or RESET_REQUIRED (16)."""
 

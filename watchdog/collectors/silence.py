@@ -69,6 +69,11 @@ class Silences:
         self._reader = self._reader or _Silence(begun, what, None)
         return self._reader.gap(now)
 
+    def all(self, now: float) -> tuple[ReaderGap, ...]:
+        """Every silence that goes on, the GPUs' by index, the reader's last."""
+        found = [self._gpus[gpu.uuid] for gpu in self._identities if gpu.uuid in self._gpus]
+        return tuple(silence.gap(now) for silence in [*found, *filter(None, [self._reader])])
+
     def standing(self, now: float) -> ReaderGap | None:
         """The oldest silence that goes on, a GPU's before the reader's; None when all is well."""
         oldest = min(self._gpus.values(), key=lambda silence: silence.since_seconds, default=self._reader)

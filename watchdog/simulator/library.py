@@ -20,6 +20,16 @@ from watchdog.simulator.identity import CUDA, DRIVER, NVML, VBIOS, gpu_bus, gpu_
 from watchdog.simulator.model import GpuState, gpu_state
 from watchdog.simulator.node import SimulatedNode
 from watchdog.simulator.parts import PARTS, Part
+from watchdog.simulator.structures import (
+    fabric,
+    margin,
+    number,
+    remapped_rows,
+    row_histogram,
+    sram_errors,
+    temperature,
+    utilization,
+)
 
 _OK, _UNINITIALIZED, _INVALID, _UNSUPPORTED, _NOT_FOUND = 0, 1, 2, 3, 6
 _TIMEOUT, _LOST, _UNKNOWN = 10, 15, 999
@@ -84,8 +94,8 @@ class Library:
         for name, text in (("nvmlSystemGetDriverVersion", DRIVER), ("nvmlSystemGetNVMLVersion", NVML)):
             yield name, (c_void_p, c_uint), _constant_text(text)
         for name in ("nvmlSystemGetCudaDriverVersion", "nvmlSystemGetCudaDriverVersion_v2"):
-            yield name, (c_void_p,), lambda at: _number(c_int, at, CUDA)
-        yield "nvmlDeviceGetCount_v2", (c_void_p,), lambda at: _number(c_uint, at, self._num_gpus)
+            yield name, (c_void_p,), lambda at: number(c_int, at, CUDA)
+        yield "nvmlDeviceGetCount_v2", (c_void_p,), lambda at: number(c_uint, at, self._num_gpus)
         yield "nvmlDeviceGetHandleByIndex_v2", (c_uint, c_void_p), self._handle
         yield "nvmlDeviceGetHandleByUUID", (c_char_p, c_void_p), self._handle_finder(self._uuid)
         yield "nvmlDeviceGetHandleBySerial", (c_char_p, c_void_p), self._handle_finder(self._serial)
@@ -101,7 +111,7 @@ class Library:
         }.items():
             yield name, (c_void_p, c_void_p, c_uint), self._texter(show)
         for name in ("nvmlDeviceGetIndex", "nvmlDeviceGetMinorNumber"):
-            yield name, (c_void_p, c_void_p), self._for_gpu(lambda index, at: _number(c_uint, at, index))
+            yield name, (c_void_p, c_void_p), self._for_gpu(lambda index, at: number(c_uint, at, index))
         yield "nvmlDeviceGetPciInfo_v3", (c_void_p, c_void_p), self._for_gpu(self._pci)
 
     def _numbers(self) -> _Symbols:
@@ -113,18 +123,18 @@ class Library:
             "nvmlDeviceGetTotalEccErrors",
             (c_void_p, c_uint, c_uint, c_void_p),
             self._guarded(
-                lambda state, kind, _counter, at: _number(
+                lambda state, kind, _counter, at: number(
                     c_ulonglong,
                     at,
                     state.ecc_uncorrected if kind == pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED else state.ecc_corrected,
                 )
             ),
         )
-        yield "nvmlDeviceGetRemappedRows", (c_void_p, *(c_void_p,) * 4), self._guarded(_remapped_rows)
+        yield "nvmlDeviceGetRemappedRows", (c_void_p, *(c_void_p,) * 4), self._guarded(remapped_rows)
         yield (
             "nvmlDeviceGetEccMode",
             (c_void_p, c_void_p, c_void_p),
-            self._guarded(lambda _state, now, pending: _number(c_uint, now, 1) or _number(c_uint, pending, 1)),
+            self._guarded(lambda _state, now, pending: number(c_uint, now, 1) or number(c_uint, pending, 1)),
         )
         # No fan on these boards; thresholds gave way to T.Limit.
         yield "nvmlDeviceGetFanSpeed", (c_void_p, c_void_p), self._for_gpu(_unsupported)
@@ -136,48 +146,53 @@ class Library:
             ("nvmlDeviceGetMemoryInfo_v2", pynvml.c_nvmlMemory_v2_t),
         ):
             yield name, (c_void_p, c_void_p), self._memory(structure)
-        yield "nvmlDeviceGetUtilizationRates", (c_void_p, c_void_p), self._guarded(_utilization)
+        yield "nvmlDeviceGetUtilizationRates", (c_void_p, c_void_p), self._guarded(utilization)
+        yield "nvmlDeviceGetRowRemapperHistogram", (c_void_p, c_void_p), self._guarded(row_histogram)
+        yield "nvmlDeviceGetSramEccErrorStatus", (c_void_p, c_void_p), self._guarded(sram_errors)
+        yield (
+            "nvmlDeviceGetGpuFabricInfoV",
+            (c_void_p, c_void_p),
+            self._guarded(fabric) if self._part.has_fabric else self._for_gpu(_unsupported),
+        )
         for kind in ("Encoder", "Decoder"):
             yield (
                 f"nvmlDeviceGet{kind}Utilization",
                 (c_void_p, c_void_p, c_void_p),
-                self._guarded(
-                    lambda _state, rate, period: _number(c_uint, rate, 0) or _number(c_uint, period, 167_000)
-                ),
+                self._guarded(lambda _state, rate, period: number(c_uint, rate, 0) or number(c_uint, period, 167_000)),
             )
-        yield "nvmlDeviceGetTemperatureV", (c_void_p, c_void_p), self._guarded(_temperature)
+        yield "nvmlDeviceGetTemperatureV", (c_void_p, c_void_p), self._guarded(temperature)
         yield (
             "nvmlDeviceGetMarginTemperature",
             (c_void_p, c_void_p),
-            self._guarded(_margin) if self._part.has_margin else self._for_gpu(_unsupported),
+            self._guarded(margin) if self._part.has_margin else self._for_gpu(_unsupported),
         )
         yield "nvmlDeviceGetFieldValues", (c_void_p, c_int, c_void_p), self._guarded(self._fields)
         for kind in ("Compute", "Graphics"):
             yield (
                 f"nvmlDeviceGet{kind}RunningProcesses_v3",
                 (c_void_p, c_void_p, c_void_p),
-                self._guarded(lambda _state, count, _infos: _number(c_uint, count, 0)),
+                self._guarded(lambda _state, count, _infos: number(c_uint, count, 0)),
             )
 
     def _links(self) -> _Symbols:
         nvlinks = self._part.nvlinks
 
         def state_of(_state: GpuState, link: int, at: int) -> int:
-            return _link(nvlinks, link) or _number(c_uint, at, 1)
+            return _link(nvlinks, link) or number(c_uint, at, 1)
 
         def errors_of(state: GpuState, link: int, _counter: int, at: int) -> int:
-            return _link(nvlinks, link) or _number(c_ulonglong, at, link_errors(state, link))
+            return _link(nvlinks, link) or number(c_ulonglong, at, link_errors(state, link))
 
         yield "nvmlDeviceGetNvLinkState", (c_void_p, c_uint, c_void_p), self._guarded(state_of)
         yield "nvmlDeviceGetNvLinkErrorCounter", (c_void_p, c_uint, c_uint, c_void_p), self._guarded(errors_of)
 
     def _event_calls(self) -> _Symbols:
-        yield "nvmlEventSetCreate", (c_void_p,), lambda at: _number(c_void_p, at, self._events.make())
+        yield "nvmlEventSetCreate", (c_void_p,), lambda at: number(c_void_p, at, self._events.make())
         yield "nvmlEventSetFree", (c_void_p,), lambda handle: _OK if self._events.free(handle) else _INVALID
         yield (
             "nvmlDeviceGetSupportedEventTypes",
             (c_void_p, c_void_p),
-            self._for_gpu(lambda _index, at: _number(c_ulonglong, at, XID)),
+            self._for_gpu(lambda _index, at: number(c_ulonglong, at, XID)),
         )
         yield (
             "nvmlDeviceRegisterEvents",
@@ -232,10 +247,10 @@ class Library:
         return self._for_gpu(call)
 
     def _one(self, kind: Any, value: Callable[[GpuState], float]) -> Callable[..., int]:
-        return self._guarded(lambda state, at: _number(kind, at, round(value(state))))
+        return self._guarded(lambda state, at: number(kind, at, round(value(state))))
 
     def _chooser(self, value: Callable[[GpuState, int], float]) -> Callable[..., int]:
-        return self._guarded(lambda state, which, at: _number(c_uint, at, round(value(state, which))))
+        return self._guarded(lambda state, which, at: number(c_uint, at, round(value(state, which))))
 
     def _texter(self, show: Callable[[int], str]) -> Callable[..., int]:
         return self._for_gpu(lambda index, at, size: _text(at, size, show(index)))
@@ -245,7 +260,7 @@ class Library:
             return _INVALID
         if gpu_state(self._scenario, self._node, index, self._clock.now()).is_lost:
             return _LOST
-        return _number(c_void_p, at, (index + 1) * _HANDLE_STEP)
+        return number(c_void_p, at, (index + 1) * _HANDLE_STEP)
 
     def _handle_finder(self, name_of: Callable[[int], str]) -> Callable[[bytes, int], int]:
         def find(name: bytes, at: int) -> int:
@@ -349,11 +364,6 @@ def _unsupported(*_arguments: object) -> int:
     return _UNSUPPORTED
 
 
-def _number(kind: Any, at: int, value: float) -> int:
-    kind.from_address(at).value = value
-    return _OK
-
-
 def _text(at: int, size: int, text: str) -> int:
     raw = text.encode()[: size - 1] + b"\0"
     ctypes.memmove(at, raw, len(raw))
@@ -369,30 +379,3 @@ def _link(nvlinks: int, link: int) -> int:
     if not nvlinks:
         return _UNSUPPORTED
     return _OK if link < nvlinks else _INVALID
-
-
-def _remapped_rows(state: GpuState, corrected: int, uncorrected: int, pending: int, failed: int) -> int:
-    for at, value in (
-        (corrected, state.remapped_corrected),
-        (uncorrected, state.remapped_uncorrected),
-        (pending, state.remap_pending),
-        (failed, state.remap_failed),
-    ):
-        _number(c_uint, at, int(value))
-    return _OK
-
-
-def _utilization(_state: GpuState, at: int) -> int:
-    rates = pynvml.c_nvmlUtilization_t.from_address(at)
-    rates.gpu, rates.memory = 100, 60
-    return _OK
-
-
-def _temperature(state: GpuState, at: int) -> int:
-    pynvml.c_nvmlTemperature_v1_t.from_address(at).temperature = round(state.temperature_celsius)
-    return _OK
-
-
-def _margin(state: GpuState, at: int) -> int:
-    pynvml.c_nvmlMarginTemperature_v1_t.from_address(at).marginTemperature = round(state.margin_celsius)
-    return _OK

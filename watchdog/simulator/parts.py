@@ -31,6 +31,8 @@ class Part:
     memory_limit_celsius: float = 95.0
     has_margin: bool = True
     """`nvmlDeviceGetMarginTemperature` and the T.Limit fields: not before Hopper."""
+    has_fabric: bool = False
+    """Behind NVSwitches: it registers with the fabric manager (Hopper and later)."""
 
 
 def _mega(clock: float) -> float:
@@ -49,6 +51,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             pcie_generation=5,
             nvlinks=18,
             pci_device_id=0x233010DE,
+            has_fabric=True,
         ),
         "H100-PCIe": Part(
             product="NVIDIA H100 PCIe",
@@ -82,6 +85,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             pcie_generation=5,
             nvlinks=18,
             pci_device_id=0x233510DE,
+            has_fabric=True,
         ),
         "A100-SXM4-80GB": Part(
             product="NVIDIA A100-SXM4-80GB",
@@ -116,6 +120,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             pcie_generation=5,
             nvlinks=18,
             pci_device_id=0x290110DE,
+            has_fabric=True,
             idle_watts=140.0,
         ),
     }

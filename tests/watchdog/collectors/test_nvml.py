@@ -174,6 +174,66 @@ def test_a_total_with_a_part_missing_for_once_is_none_and_not_smaller(reader: Nv
     assert (during.nvlink_errors_total, during.thermal_throttle_seconds) == (None, None)
 
 
+def test_a_byte_counter_of_32_bits_is_not_read_as_it_wraps_within_seconds(reader: NvmlReader) -> None:
+    calls = answer_fields({197: (0, 1, "uiVal", 7), 198: (0, 3, "ullVal", 2**40)})
+    reading = reader.read_one(0, 0.0)
+    assert (reading.pcie_tx_bytes_total, reading.pcie_rx_bytes_total) == (None, 2**40)
+    reader.read_one(0, 1.0)
+    assert calls[-1] == [198]
+
+
+def test_links_that_are_up_are_counted_among_those_that_the_gpu_has(reader: NvmlReader) -> None:
+    answered: list[list[int]] = []
+
+    def fields(_handle: int, count: int, at: int) -> int:
+        array = (pynvml.c_nvmlFieldValue_t * count).from_address(at)
+        answered.append([value.scopeId for value in array if value.fieldId == 165])
+        for value in array:
+            is_link = value.fieldId == 165 and value.scopeId < 4
+            value.nvmlReturn, value.valueType = (0 if is_link else 2 if value.fieldId == 165 else NOT_SUPPORTED), 1
+            value.value.uiVal = int(value.scopeId != 2)
+        return 0
+
+    answer("nvmlDeviceGetFieldValues", (c_void_p, c_int, c_void_p), fields)
+    assert [reader.read_one(0, 0.0).nvlink_links_up for _ in range(2)] == [3, 3]
+    assert answered == [list(range(18)), [0, 1, 2, 3]]
+
+
+def test_what_changes_once_in_weeks_is_read_at_every_tenth_look(reader: NvmlReader) -> None:
+    states = [reader.read_one(0, 0.0).fabric_state for _ in range(11)]
+    assert states == [3, *[None] * 9, 3]
+
+
+def test_the_fabric_of_an_older_driver_is_read_through_the_older_structure(reader: NvmlReader) -> None:
+    versions = []
+
+    def fabric(_handle: int, at: int) -> int:
+        info = pynvml.c_nvmlGpuFabricInfo_v2_t.from_address(at)
+        versions.append(info.version)
+        info.state, info.status = 3, 15
+        return 0 if info.version == pynvml.nvmlGpuFabricInfo_v2 else 25
+
+    answer("nvmlDeviceGetGpuFabricInfoV", (c_void_p, c_void_p), fabric)
+    reading = reader.read_one(0, 0.0)
+    assert (reading.fabric_state, reading.fabric_status, reading.fabric_health) == (3, 15, None)
+    assert versions == [pynvml.nvmlGpuFabricInfo_v3, pynvml.nvmlGpuFabricInfo_v2]
+
+
+def test_a_fabric_that_is_not_yet_registered_has_no_status(reader: NvmlReader) -> None:
+    answer(
+        "nvmlDeviceGetGpuFabricInfoV",
+        (c_void_p, c_void_p),
+        lambda _h, at: setattr(pynvml.c_nvmlGpuFabricInfo_v3_t.from_address(at), "state", 2) or 0,
+    )
+    reading = reader.read_one(0, 0.0)
+    assert (reading.fabric_state, reading.fabric_status) == (2, None)
+
+
+def test_what_only_root_may_ask_is_none_for_an_ordinary_user(reader: NvmlReader) -> None:
+    answer("nvmlDeviceGetSramEccErrorStatus", (c_void_p, c_void_p), lambda _h, _at: 4)
+    assert reader.read_one(0, 0.0).sram_threshold_exceeded is None
+
+
 @given(st.lists(st.tuples(st.integers(0, 10**10), st.integers(0, 10**10)), min_size=1, max_size=8), st.integers(0, 8))
 def test_thermal_time_grows_by_the_longer_slowdown_and_never_falls_even_for_a_new_reader(
     steps: list[tuple[int, int]], renewed_at: int
