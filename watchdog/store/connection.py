@@ -6,6 +6,7 @@ and never in the middle, where SQLite would refuse instead of wait.
 """
 
 import errno
+import logging
 import os
 import sqlite3
 import stat
@@ -19,6 +20,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 
 from watchdog.store.directory import LOG_BYTES, free_bytes
+
+log = logging.getLogger(__name__)
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o700
@@ -41,7 +44,7 @@ def make_file(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _check_existing(path: Path) -> None:
@@ -57,7 +60,8 @@ def _check_existing(path: Path) -> None:
             raise OSError(code, os.strerror(code))
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Have what was made, renamed or removed in `directory` survive a power cut."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)
@@ -113,12 +117,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def set_journal(path: Path, journal: str, patience_seconds: float) -> None:
     """Switch the file to `journal` (``wal`` or ``delete``), which the file remembers; raises `sqlite3.Error`.
 
+    An empty file also becomes one that can shrink (PRAGMA incremental_vacuum), which only an empty one can become.
     Retries by itself: SQLite's busy handler isn't asked when two processes switch a new file at once.
     """
     deadline = time.monotonic() + patience_seconds
     while True:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=patience_seconds)
         try:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
                 connection.execute(f"PRAGMA journal_mode={journal}")
             return
@@ -129,3 +135,21 @@ def set_journal(path: Path, journal: str, patience_seconds: float) -> None:
             time.sleep(0.02)
         finally:
             connection.close()
+
+
+def make_shrinkable(path: Path, patience_seconds: float) -> None:
+    """Rewrite a file that was made before files could shrink, if there is room for a copy and nobody uses it now.
+
+    Otherwise it stays as it is: its free pages are used again, and are only not given back to the file system.
+    """
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=rw", uri=True, timeout=patience_seconds, isolation_level=None
+    )
+    try:
+        if connection.execute("PRAGMA auto_vacuum").fetchone()[0] == 0:
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        log.info("file can't be made to shrink path=%s error=%s", path, error)
+    finally:
+        connection.close()

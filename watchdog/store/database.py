@@ -12,9 +12,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select
 
 from watchdog.store import keeping, queries
-from watchdog.store.connection import make_engine, make_file, reading, set_journal, writing
+from watchdog.store.connection import make_engine, make_file, make_shrinkable, reading, set_journal, writing
 from watchdog.store.directory import is_on_network
-from watchdog.store.faults import damaged, explained, foreign, newer
+from watchdog.store.faults import DamagedError, damaged, explained, foreign, newer
 from watchdog.store.migrations import migrate
 from watchdog.store.rows import Figure, RunSummary, StoredRun
 from watchdog.store.tables import APPLICATION_ID, PROBE, RUN, SCHEMA
@@ -38,11 +38,14 @@ class Store:
     patience_seconds: float = PATIENCE_SECONDS
 
     @classmethod
-    def open(cls, directory: Path, *, patience_seconds: float = PATIENCE_SECONDS) -> "Store":
+    def open(
+        cls, directory: Path, *, patience_seconds: float = PATIENCE_SECONDS, checked_bytes: int = _CHECKED_BYTES
+    ) -> "Store":
         """Open `directory`/fryer.db for writing; make it, or bring it up to date, first. Raises `StoreError`.
 
         Proves that it can be written (`check_writable`), so that it is known before an hour's burn and not after.
-        Whatever fails, what was there before is left as it was.
+        A file of up to `checked_bytes` is checked whole. Whatever fails, what was there before is left as it was;
+        `DamagedError` is the `StoreError` of a file that is no database, or a damaged one.
         """
         path = _absolute(directory) / FILE_NAME
         with explained(path, "open", patience_seconds):
@@ -53,7 +56,9 @@ class Store:
             set_journal(path, "delete" if is_on_network(path) else "wal", patience_seconds)
             if schema != SCHEMA:
                 store._migrate()
-            store._check_whole()
+            store._check_whole(checked_bytes)
+            if schema is not None and schema != SCHEMA and path.stat().st_size <= _CHECKED_BYTES:
+                make_shrinkable(path, patience_seconds)
         store.check_writable()
         return store
 
@@ -163,13 +168,13 @@ class Store:
         with writing(self.engine) as connection:
             migrate(connection)
 
-    def _check_whole(self) -> None:
-        if self.path.stat().st_size > _CHECKED_BYTES:
+    def _check_whole(self, checked_bytes: int = _CHECKED_BYTES) -> None:
+        if self.path.stat().st_size > checked_bytes:
             return
         with reading(self.engine) as connection:
             first = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if first != "ok":
-            raise StoreError(damaged(self.path, f"SQLite: {first}"))
+            raise DamagedError(damaged(self.path, f"SQLite: {first}"))
 
 
 def _absolute(directory: Path) -> Path:

@@ -20,6 +20,27 @@ _DENIED = (errno.EROFS, errno.EACCES, errno.EPERM)
 _SQLITE_BUSY, _SQLITE_LOCKED, _SQLITE_READONLY, _SQLITE_IOERR = 5, 6, 8, 10
 _SQLITE_CORRUPT, _SQLITE_FULL, _SQLITE_CANTOPEN, _SQLITE_NOTADB = 11, 13, 14, 26
 """Primary result codes, https://sqlite.org/rescode.html; an extended code carries its primary in the low byte."""
+_DAMAGED = (_SQLITE_CORRUPT, _SQLITE_NOTADB)
+_SQLITE_PERM, _SQLITE_NOMEM, _SQLITE_PROTOCOL = 3, 7, 15
+_PASSING = frozenset(
+    {
+        _SQLITE_PERM,
+        _SQLITE_BUSY,
+        _SQLITE_LOCKED,
+        _SQLITE_NOMEM,
+        _SQLITE_READONLY,
+        _SQLITE_IOERR,
+        _SQLITE_CORRUPT,
+        _SQLITE_FULL,
+        _SQLITE_CANTOPEN,
+        _SQLITE_PROTOCOL,
+        _SQLITE_NOTADB,
+    }
+)
+
+
+class DamagedError(StoreError):
+    """The file is no database, or a damaged one."""
 
 
 @contextmanager
@@ -28,11 +49,21 @@ def explained(path: Path, doing: str, patience_seconds: float) -> Iterator[None]
     try:
         yield
     except PackingError as error:
-        raise StoreError(damaged(path, str(error))) from error
+        raise DamagedError(damaged(path, str(error))) from error
     except OSError as error:
         raise StoreError(_of_system(path, doing, error)) from error
     except (SQLAlchemyError, sqlite3.Error) as error:
-        raise StoreError(_of_sqlite(path, doing, error, patience_seconds)) from error
+        sentence = _of_sqlite(path, doing, error, patience_seconds)
+        raise (DamagedError if _code(error) in _DAMAGED else StoreError)(sentence) from error
+
+
+def is_of_the_disk(error: BaseException) -> bool:
+    """Whether it is the file or its disk that failed, and not what was to be written: trying again may help."""
+    if isinstance(error, StoreError):
+        if error.__cause__ is None:  # another program's file, a newer Fryer's
+            return True
+        error = error.__cause__
+    return isinstance(error, OSError) or _code(error) in _PASSING
 
 
 def damaged(path: Path, detail: str) -> str:
@@ -73,10 +104,9 @@ def _of_system(path: Path, doing: str, error: OSError) -> str:
 
 
 def _of_sqlite(path: Path, doing: str, error: Exception, patience_seconds: float) -> str:
-    cause = getattr(error, "orig", None) or error
-    said = str(cause)
-    code = (getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
-    if code in (_SQLITE_CORRUPT, _SQLITE_NOTADB):
+    said = str(getattr(error, "orig", None) or error)
+    code = _code(error)
+    if code in _DAMAGED:
         return damaged(path, f"SQLite: {said}")
     if code in (_SQLITE_BUSY, _SQLITE_LOCKED):
         return (
@@ -89,6 +119,19 @@ def _of_sqlite(path: Path, doing: str, error: Exception, patience_seconds: float
         files = f"it, the files beside it ({path.name}-wal, {path.name}-shm) and {path.parent}"
         return f"can't {doing} {path}: SQLite says {said!r}; {_permit(path, doing, files)}"
     return f"can't {doing} {path}: SQLite says {said!r}; check the file system (`dmesg`, `df`), or {_ELSEWHERE}"
+
+
+def _code(error: BaseException) -> int:
+    """SQLite's primary result code; 0 for an error that is not SQLite's."""
+    cause = getattr(error, "orig", None) or error
+    return (getattr(cause, "sqlite_errorcode", None) or 0) & 0xFF
+
+
+def cause_of(error: Exception) -> str:
+    """What the library said that was underneath, in one line."""
+    cause = error.__cause__ or error
+    cause = getattr(cause, "orig", None) or cause
+    return " ".join(f"{type(cause).__name__}: {cause}".split())
 
 
 def _permit(path: Path, doing: str, files: str) -> str:

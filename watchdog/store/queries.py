@@ -57,7 +57,7 @@ def _figure(row: Row[Any]) -> Figure:
     )
 
 
-def _among(column: ColumnElement[Any], names: Iterable[str]) -> ColumnElement[bool]:
+def among(column: ColumnElement[Any], names: Iterable[str]) -> ColumnElement[bool]:
     """`column` is one of `names`, however many: bound as one JSON array, since SQLite limits the number of values."""
     values = func.json_each(json.dumps(list(names))).table_valued("value", name="wanted")
     return column.in_(select(values.c.value.cast(String)))
@@ -89,7 +89,7 @@ def newest_of_devices(
     connection: Connection, uuids: Collection[str], *, is_simulated: bool, before: str | None
 ) -> list[Figure]:
     """For each of these devices, the newest usable figure of each burn, case and metric, started before `before`."""
-    return _newest(connection, _among(DEVICE.c.uuid, uuids), is_simulated=is_simulated, before=before)
+    return _newest(connection, among(DEVICE.c.uuid, uuids), is_simulated=is_simulated, before=before)
 
 
 def newest_of_parts(
@@ -101,9 +101,9 @@ def newest_of_parts(
     before: str | None,
 ) -> list[Figure]:
     """The same for every device of these parts but for the UUIDs in `excluding`."""
-    wanted = _among(DEVICE.c.part, parts)
+    wanted = among(DEVICE.c.part, parts)
     if excluding:
-        wanted &= ~_among(DEVICE.c.uuid, excluding)
+        wanted &= ~among(DEVICE.c.uuid, excluding)
     return _newest(connection, wanted, is_simulated=is_simulated, before=before)
 
 
@@ -123,7 +123,7 @@ def runs(connection: Connection, limit: int | None) -> list[RunSummary]:
     found = connection.execute(
         select(NODE.c.run_id, NODE.c.node, devices.label("num_devices"))
         .outerjoin(DEVICE, DEVICE.c.node_result_id == NODE.c.id)
-        .where(_among(NODE.c.run_id, [run.id for run in newest]))
+        .where(among(NODE.c.run_id, [run.id for run in newest]))
         .group_by(NODE.c.id)
         .order_by(NODE.c.id)
     )

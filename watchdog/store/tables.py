@@ -1,4 +1,4 @@
-"""The tables. A change here needs a migration: a test compares the two.
+"""The tables of qualifications; `watch_tables` has the daemon's. A change in either needs a migration: a test compares.
 
 Ids are dealt out by `keeping` under the write lock. Instants are kept as they were written, for people, and as
 seconds since 1970, for ordering.
@@ -10,13 +10,13 @@ from sqlalchemy import JSON, BigInteger, Column, Float, ForeignKey, Integer, Lar
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """Newest migration in `migrations/versions`; a test holds the two together, so that opening need not import Alembic."""
 APPLICATION_ID = 0x46525952
 """``FRYR`` in the header of the file (PRAGMA application_id), so that another program's database is told apart."""
 
 
-class _Base(SQLModel, registry=registry()):
+class Base(SQLModel, registry=registry()):
     """Ours alone, so that tables of other packages don't enter the migrations."""
 
 
@@ -25,7 +25,7 @@ def _owner(table: str, **more: Any) -> Column[int]:
     return Column(Integer, ForeignKey(f"{table}.id", ondelete="CASCADE"), nullable=False, **more)
 
 
-class Run(_Base, table=True):
+class Run(Base, table=True):
     """One call of ``fryer run``."""
 
     __tablename__: ClassVar[str] = "run"
@@ -39,7 +39,7 @@ class Run(_Base, table=True):
     fryer_version: str = Field(sa_column=Column(Text, nullable=False))
 
 
-class NodeResult(_Base, table=True):
+class NodeResult(Base, table=True):
     """What a run found on one node."""
 
     __tablename__: ClassVar[str] = "node_result"
@@ -53,7 +53,7 @@ class NodeResult(_Base, table=True):
     findings: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
-class DeviceResult(_Base, table=True):
+class DeviceResult(Base, table=True):
     """What a run found on one device."""
 
     __tablename__: ClassVar[str] = "device_result"
@@ -77,7 +77,7 @@ class DeviceResult(_Base, table=True):
     reasons: list[Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
-class Measurement(_Base, table=True):
+class Measurement(Base, table=True):
     """One figure of one burn on one device."""
 
     __tablename__: ClassVar[str] = "measurement"
@@ -93,7 +93,7 @@ class Measurement(_Base, table=True):
     more: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
 
 
-class Series(_Base, table=True):
+class Series(Base, table=True):
     """The series of a measurement, apart from it so that questions about figures don't page through it."""
 
     __tablename__: ClassVar[str] = "series"
@@ -102,7 +102,7 @@ class Series(_Base, table=True):
     """`packing.pack_points`."""
 
 
-class RecordingResult(_Base, table=True):
+class RecordingResult(Base, table=True):
     """Readings and digests of a node, by column."""
 
     __tablename__: ClassVar[str] = "recording"
@@ -114,7 +114,7 @@ class RecordingResult(_Base, table=True):
     """`packing.pack_columns`."""
 
 
-class Probe(_Base, table=True):
+class Probe(Base, table=True):
     """Empty but for an instant, when `check_writable` proves that there is room."""
 
     __tablename__: ClassVar[str] = "probe"
@@ -122,7 +122,7 @@ class Probe(_Base, table=True):
     room: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-METADATA = _Base.metadata
+METADATA = Base.metadata
 RUN: Table = METADATA.tables["run"]
 NODE: Table = METADATA.tables["node_result"]
 DEVICE: Table = METADATA.tables["device_result"]

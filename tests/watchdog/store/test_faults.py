@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from watchdog.store import Store, StoredRun
+from watchdog.store.tables import SCHEMA
 from watchdog.vocabulary.errors import StoreError
 
 ELSEWHERE = "choose another directory with --state DIR or FRYER_STATE_DIRECTORY"
@@ -218,7 +219,7 @@ def test_a_newer_fryers_database_is_left_alone(tmp_path: Path, run: StoredRun) -
     connection.commit()
     connection.close()
     sentence = (
-        f"{tmp_path}/fryer.db was made by a newer Fryer (schema 0099, this one knows up to 0001), and is left "
+        f"{tmp_path}/fryer.db was made by a newer Fryer (schema 0099, this one knows up to {SCHEMA}), and is left "
         f"as it is; update Fryer (`pip install -U fryer`), or {ELSEWHERE}"
     )
     assert refused(tmp_path) == sentence

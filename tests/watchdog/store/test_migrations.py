@@ -12,14 +12,15 @@ from alembic.script import ScriptDirectory
 from watchdog.store import Store, StoredRun
 from watchdog.store.connection import reading, writing
 from watchdog.store.migrations import SCRIPTS, configuration, migrate
-from watchdog.store.tables import APPLICATION_ID, METADATA, SCHEMA
+from watchdog.store.tables import APPLICATION_ID, SCHEMA
+from watchdog.store.watch_tables import METADATA
 
 NEXT = '''
 """A next step, for a test."""
 import sqlalchemy as sa
 from alembic import op
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{down}"
 
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Integer, primary_key=True))
@@ -67,7 +68,7 @@ def test_the_file_says_whose_it_is(store: Store) -> None:
 
 
 def test_a_failed_migration_leaves_the_file_as_it_was(store: Store, scripts: Path, run: StoredRun) -> None:
-    (scripts / "versions" / "0002_next.py").write_text(NEXT.format(last='raise OSError("power cut")'))
+    (scripts / "versions" / "9999_next.py").write_text(NEXT.format(down=SCHEMA, last='raise OSError("power cut")'))
     before = dump(store.path)
     with pytest.raises(OSError, match="power cut"), writing(store.engine) as connection:
         migrate(connection, scripts)
@@ -76,13 +77,13 @@ def test_a_failed_migration_leaves_the_file_as_it_was(store: Store, scripts: Pat
 
 
 def test_a_migration_keeps_what_is_there(store: Store, scripts: Path) -> None:
-    (scripts / "versions" / "0002_next.py").write_text(NEXT.format(last="pass"))
+    (scripts / "versions" / "9999_next.py").write_text(NEXT.format(down=SCHEMA, last="pass"))
     with writing(store.engine) as connection:
         migrate(connection, scripts)
     connection = sqlite3.connect(store.path)
     assert connection.execute("SELECT id, command, note FROM run").fetchall() == [("r1", "rewritten", None)]
     assert connection.execute("SELECT count(*) FROM series").fetchone() == (1,)
-    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
     connection.close()
 
 

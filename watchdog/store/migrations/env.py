@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from watchdog.store.tables import METADATA
+from watchdog.store.watch_tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
