@@ -124,7 +124,8 @@ def set_journal(path: Path, journal: str, patience_seconds: float) -> None:
     while True:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, timeout=patience_seconds)
         try:
-            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != journal:
                 connection.execute(f"PRAGMA journal_mode={journal}")
             return
