@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from watchdog.vocabulary.subjects import Kind
+from watchdog.vocabulary.samples import Event
+from watchdog.vocabulary.subjects import Kind, Subject
 
 PCI = r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-9a-fA-F])?"
 """A PCI address as kernel and driver print it; the driver leaves the function out."""
@@ -29,6 +30,28 @@ class KernelEvent:
     """Device that it names, as ``nvme0n1``; else `pci` names the part."""
     data: Mapping[str, object] = field(default_factory=dict)
     """JSON-ready details."""
+
+    def subject(self, node: str, uuid: str | None = None) -> Subject:
+        """Who it is about: a GPU by its UUID where that is known, else by PCI address; a device by name or address."""
+        name = (uuid if self.about == "gpu" else None) or self.name or self.pci
+        return Subject(node, self.about, name) if name and self.about != "node" else Subject(node)
+
+    def as_event(
+        self, node: str, at: float, line: str, *, uuid: str | None = None, more: Mapping[str, object] | None = None
+    ) -> Event:
+        """The event on `node` at `at`, Unix seconds; `more` is added to its data."""
+        known = {"label": self.label, "pci": self.pci, "uuid": uuid, **self.data, **(more or {})}
+        return Event(
+            kind=self.kind,
+            subject=self.subject(node, uuid),
+            at=at,
+            code=self.code,
+            severity=self.severity,
+            action=self.action,
+            message=self.message,
+            line=line,
+            data={key: value for key, value in known.items() if value is not None},
+        )
 
 
 def pci_address(printed: str) -> str:

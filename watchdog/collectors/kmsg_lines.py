@@ -1,7 +1,6 @@
 """What a kernel line says, whichever driver wrote it. Pure: no clock, no I/O; one line at a time never raises.
 
-`parse_text` takes the text without its stamp (`kmsg_prefix.take_apart`). `Joiner` adds the one message that the driver
-spreads over three lines.
+`parse_text` takes the text without its stamp (`kmsg_prefix.take_apart`); `LogReader` reads the lines of a log in order.
 """
 
 import re
@@ -11,6 +10,9 @@ from watchdog.collectors.kmsg_nvidia import parse_sxid, parse_xid
 from watchdog.collectors.kmsg_rules import Rule, rules_for
 
 _IDENTITY = re.compile(rf"NVRM: GPU at PCI:({PCI}): (GPU-[0-9a-f-]{{1,40}})\b")
+_LOADED = re.compile(r"NVRM: loading NVIDIA UNIX .{0,80}? Kernel Module .{0,40}? (\d{1,4}(?:\.\d{1,4}){1,3}) ")
+_MOST_GPUS = 256
+"""More than any node has; a log that says more is not true."""
 _PARTS_BEGIN = re.compile(rf"NVRM: The NVIDIA GPU ({PCI})")
 _PARTS_END = "NVRM: fallen off the bus and is not responding to commands."
 _PARTS_APART = 8
@@ -35,24 +37,41 @@ def parse_identity(text: str) -> tuple[str, str] | None:
     return None if found is None else (pci_address(found[1]), found[2])
 
 
-class Joiner:
-    """Reads lines in order, and puts a message of three lines together into one event."""
+class LogReader:
+    """Reads the lines of one log in order, and remembers what later lines need.
 
-    def __init__(self) -> None:
+    That is: the driver's version and the names of GPUs, where the log says them, and a message of three lines that is
+    under way.
+    """
+
+    def __init__(self, driver: str | None = None) -> None:
+        self.driver = driver
+        self.uuids: dict[str, str] = {}
+        """UUID by PCI address, as the driver said."""
         self._begun: str | None = None
         self._num_since = 0
 
-    def parse(self, text: str, driver: str | None = None) -> KernelEvent | None:
+    def parse(self, text: str) -> KernelEvent | None:
         """As `parse_text`; the last line of a spread message gives the event of the whole."""
         self._num_since += 1
-        begin = _PARTS_BEGIN.match(text)
-        if begin is not None:
+        if text.startswith("NVRM: ") and not text.startswith("NVRM: Xid"):
+            return self._parse_nvrm(text)
+        return parse_text(text, self.driver)
+
+    def _parse_nvrm(self, text: str) -> KernelEvent | None:
+        if loaded := _LOADED.match(text):
+            self.driver = loaded[1]
+        elif identity := parse_identity(text):
+            if len(self.uuids) < _MOST_GPUS:
+                self.uuids[identity[0]] = identity[1]
+        elif begin := _PARTS_BEGIN.match(text):
             self._begun, self._num_since = pci_address(begin[1]), 0
-            return None
-        if text.startswith(_PARTS_END) and self._begun is not None:
+        elif text.startswith(_PARTS_END):
             pci, self._begun = self._begun, None
-            return _fallen_off(pci) if self._num_since <= _PARTS_APART else None
-        return parse_text(text, driver)
+            return _fallen_off(pci) if pci is not None and self._num_since <= _PARTS_APART else None
+        else:
+            return parse_text(text, self.driver)
+        return None
 
 
 def _fallen_off(pci: str) -> KernelEvent:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.collectors.kmsg_event import KernelEvent, pci_address
-from watchdog.collectors.kmsg_lines import Joiner, parse_identity, parse_text
+from watchdog.collectors.kmsg_lines import LogReader, parse_identity, parse_text
 from watchdog.collectors.kmsg_prefix import MAX_LINE_CHARACTERS, take_apart, with_year
 from watchdog.collectors.kmsg_rules import RULES
 from watchdog.xids.entry import ACTIONS, SEVERITIES
@@ -186,30 +186,45 @@ def test_a_line_that_quotes_a_kernel_line_is_none():
 
 
 def test_a_message_over_three_lines_is_one_event_on_the_last():
-    joiner = Joiner()
+    log = LogReader()
     lines = (
         "NVRM: The NVIDIA GPU 0000:18:00.0",
         "NVRM: (PCI ID: 10de:2330) installed in this system has",
         "NVRM: fallen off the bus and is not responding to commands.",
     )
-    *before, event = [joiner.parse(line) for line in lines]
+    *before, event = [log.parse(line) for line in lines]
     assert before == [None, None]
     assert (event.label, event.pci, event.severity) == ("nvrm_fallen_off_bus", "0000:18:00", "fatal")
-    assert joiner.parse(lines[2]) is None
+    assert log.parse(lines[2]) is None
 
 
 def test_parts_far_apart_are_no_message():
-    joiner = Joiner()
-    joiner.parse("NVRM: The NVIDIA GPU 0000:18:00.0")
+    log = LogReader()
+    log.parse("NVRM: The NVIDIA GPU 0000:18:00.0")
     for _ in range(20):
-        joiner.parse("usb 1-1: new device")
-    assert joiner.parse("NVRM: fallen off the bus and is not responding to commands.") is None
+        log.parse("usb 1-1: new device")
+    assert log.parse("NVRM: fallen off the bus and is not responding to commands.") is None
 
 
 def test_the_driver_tells_which_gpu_has_which_address():
     line = "NVRM: GPU at PCI:0000:00:05: GPU-efbdfde9-5798-a6e7-4c46-12518fa15375"
     assert parse_identity(line) == ("0000:00:05", "GPU-efbdfde9-5798-a6e7-4c46-12518fa15375")
     assert parse_identity("NVRM: GPU 0000:00:05.0: RmInitAdapter failed! (0x26)") is None
+
+
+def test_a_log_that_names_its_driver_and_gpus_is_read_with_them():
+    log = LogReader()
+    log.parse("NVRM: loading NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024")
+    log.parse("NVRM: GPU at PCI:0000:00:05: GPU-efbdfde9-5798-a6e7-4c46-12518fa15375")
+    event = log.parse("nvidia-nvswitch3: SXid (PCI:0000:c1:00.0): 28001, Link 46 something")
+    assert (log.driver, event.data["current_code"]) == ("535.183.01", 29001)
+    assert log.uuids == {"0000:00:05": "GPU-efbdfde9-5798-a6e7-4c46-12518fa15375"}
+
+
+def test_an_open_module_names_its_version_too():
+    log = LogReader()
+    log.parse("NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  570.124.06  Release Build  (root@n)")
+    assert log.driver == "570.124.06"
 
 
 @pytest.mark.parametrize(
