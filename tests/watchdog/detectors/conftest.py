@@ -1,6 +1,7 @@
 """Builders of windows, so that a test says only what it is about. Times count back from NOW; all GPUs are H100s."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from watchdog.vocabulary.samples import Event, Row, Window, window_of
 from watchdog.vocabulary.subjects import Subject
 from watchdog.xids import sxid, xid
 
+DATA = Path(__file__).parents[3] / ".." / "shared" / "data"
 NOW = 1_755_000_000.0
 NODE = Subject("node001")
 HEALTHY: Mapping[str, float] = {
@@ -117,6 +119,19 @@ def sxid_event(switch: str, code: int, age: float, **changes: object) -> Event:
     fields = {"severity": entry.severity, "action": entry.action}
     subject = Subject("node001", "switch", switch)
     return Event(kind="sxid", subject=subject, at=NOW - age, code=code, **{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def captured() -> Callable[[str], str]:
+    """The text of a captured public file; skips where the data does not lie beside the repository."""
+
+    def read(name: str) -> str:
+        path = DATA / name
+        if not path.exists():
+            pytest.skip(f"{path} is not here: captured data lies beside the repository")
+        return path.read_text(encoding="utf-8", errors="replace")
+
+    return read
 
 
 @pytest.fixture(scope="session")
