@@ -59,7 +59,8 @@ class Submission:
 
     def fail(self, why: str) -> None:
         """Tell whoever submitted it that it is not kept."""
-        self.future.set_exception(StoreError(f"{self.size} items are not kept: {why}"))
+        items = "1 item is" if self.size == 1 else f"{self.size} items are"
+        self.future.set_exception(StoreError(f"{items} not kept: {why}"))
 
 
 @dataclass(slots=True)
