@@ -1,6 +1,6 @@
 """How much a counter grew, over resets of driver, GPU and machine. It judges nothing."""
 
-from bisect import bisect_left
+from bisect import bisect_right
 from dataclasses import dataclass
 
 from watchdog.vocabulary.samples import Series
@@ -17,14 +17,14 @@ class Growth:
     seconds: float
     """Time between the readings that were compared, more than 0."""
 
-    def per_second(self, least_seconds: float) -> float:
-        """Mean rate, as if it had been watched for at least so long: a young series has no rate of its own."""
-        return self.count / max(self.seconds, least_seconds)
+    def rate(self, per_seconds: float, least_seconds: float) -> float:
+        """Mean growth in `per_seconds`, as if watched for at least so long: a young series has no rate of its own."""
+        return self.count * per_seconds / max(self.seconds, least_seconds)
 
 
 def growth(series: Series, since: float) -> Growth | None:
-    """Growth after `since`, against the last reading before it where there is one; None without any."""
-    first = max(0, bisect_left(series.at, since) - 1)
+    """Growth after `since`, against the last reading until then where there is one; None without any."""
+    first = max(0, bisect_right(series.at, since) - 1)
     at, values = series.at[first:], series.values[first:]
     if len(values) < 2 or at[-1] <= at[0] or min(values) == max(values):
         return None

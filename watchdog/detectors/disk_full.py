@@ -66,10 +66,11 @@ def _forecast(window: Window, limits: Limits) -> Iterator[Finding]:
         pace = _pace(series)
         hours = series.newest / pace / 3600 if pace > 0 else float("inf")
         if hours <= max(limits.warn_hours, limits.fail_hours):
-            yield _soon(window, limits, subject, series, hours)
+            yield _soon(window, limits, subject, series, pace)
 
 
-def _soon(window: Window, limits: Limits, subject: Subject, series: Series, hours: float) -> Finding:
+def _soon(window: Window, limits: Limits, subject: Subject, series: Series, pace: float) -> Finding:
+    hours = series.newest / pace / 3600
     return Finding(
         source="disk_full",
         subject=subject,
@@ -79,7 +80,7 @@ def _soon(window: Window, limits: Limits, subject: Subject, series: Series, hour
         "are left",
         action="inspect",
         since=series.at[0],
-        evidence={"free_bytes": series.newest, "hours": hours, "bytes_per_second": series.newest / (hours * 3600)},
+        evidence={"free_bytes": series.newest, "hours": hours, "bytes_per_second": pace},
     )
 
 

@@ -59,7 +59,7 @@ def _corrected(window: Window, limits: Limits) -> list[Finding]:
         grown = growth(series, window.now - limits.period_seconds)
         if grown is None or grown.count < limits.corrected_least:
             continue
-        per_hour = 3600 * grown.per_second(limits.least_seconds)
+        per_hour = grown.rate(3600, limits.least_seconds)
         if per_hour > limits.corrected_per_hour:
             findings.append(
                 Finding(

@@ -173,8 +173,8 @@ def _symbols(window: Window, limits: Limits) -> Iterator[Finding]:
     for subject, series in each(window, "symbol_errors_total"):
         long = growth(series, window.now - limits.flap_period_seconds)
         short = growth(series, window.now - limits.rate_period_seconds)
-        per_hour = 3600 * long.per_second(limits.symbol_least_seconds) if long else 0.0
-        per_second = short.per_second(limits.rate_period_seconds) if short else 0.0
+        per_hour = long.rate(3600, limits.symbol_least_seconds) if long else 0.0
+        per_second = short.rate(1, limits.rate_period_seconds) if short else 0.0
         is_fail = per_second > limits.symbol_per_second
         if long is None or not (is_fail or per_hour > limits.symbol_per_hour):
             continue
@@ -194,7 +194,7 @@ def _symbols(window: Window, limits: Limits) -> Iterator[Finding]:
 def _recoveries(window: Window, limits: Limits) -> Iterator[Finding]:
     for subject, series in each(window, "link_error_recovery_errors_total"):
         grown = growth(series, window.now - limits.rate_period_seconds)
-        per_minute = 60 * grown.per_second(limits.rate_period_seconds) if grown else 0.0
+        per_minute = grown.rate(60, limits.rate_period_seconds) if grown else 0.0
         if grown is not None and per_minute > limits.recovery_per_minute:
             yield _found(
                 subject,

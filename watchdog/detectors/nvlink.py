@@ -44,7 +44,7 @@ def detect(window: Window, limits: Limits) -> Sequence[Finding]:
 def _errors(window: Window, limits: Limits) -> Iterator[Finding]:
     for subject, series in each(window, "nvlink_errors_total"):
         grown = growth(series, window.now - limits.period_seconds)
-        rate = grown.per_second(limits.period_seconds) if grown else 0.0
+        rate = grown.rate(1, limits.period_seconds) if grown else 0.0
         if grown is None or rate < limits.warn_per_second:
             continue
         is_fail = rate >= limits.fail_per_second

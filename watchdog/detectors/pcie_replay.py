@@ -44,7 +44,7 @@ def detect(window: Window, limits: Limits) -> Sequence[Finding]:
         if grown is None or link is None:
             continue
         expected = expected_per_minute(*link, limits.bit_error_ratio)
-        per_minute = 60 * grown.per_second(limits.period_seconds)
+        per_minute = grown.rate(60, limits.period_seconds)
         if per_minute > expected:
             findings.append(
                 Finding(

@@ -32,8 +32,8 @@ def test_one_reading_shows_no_growth():
 
 def test_a_young_series_has_no_rate_of_its_own():
     grown = Growth(10, 1, 2)
-    assert grown.per_second(60) == 10 / 60
-    assert grown.per_second(1) == 5
+    assert grown.rate(60, 60) == 10
+    assert grown.rate(60, 1) == 300
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=20))

@@ -1,0 +1,42 @@
+"""Clocks that are off."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from watchdog.detectors.clock_skew import Limits, detect
+from watchdog.vocabulary.findings import Severity
+
+
+def severity(make, offset, seconds=600):
+    values = {"clock_offset_seconds": lambda age: offset if age <= seconds else 0.0}
+    found = detect(make.window(make.rows(make.NODE, **values)), Limits())
+    return found[0].severity if found else Severity.OK
+
+
+@pytest.mark.parametrize(
+    ("offset", "seconds", "expected"),
+    [
+        (0.049, 600, Severity.OK),
+        (0.05, 600, Severity.WARN),
+        (-0.05, 600, Severity.WARN),
+        (3600, 50, Severity.OK),
+        (3600, 60, Severity.FAIL),
+        (-60, 600, Severity.FAIL),
+        (59, 600, Severity.WARN),
+    ],
+)
+def test_offset_and_time_decide(make, offset, seconds, expected):
+    assert severity(make, offset, seconds) is expected
+
+
+def test_the_figures(make):
+    (found,) = detect(make.window(make.rows(make.NODE, clock_offset_seconds=-0.2)), Limits())
+    assert found.message == "the clock of node001 is off by -0.2 s, limit 0.05 s, for 600 s: check chronyd or ntpd"
+    assert found.evidence == {"offset_seconds": -0.2, "limit_seconds": 0.05, "seconds": 600}
+
+
+@given(st.floats(-400, 400), st.floats(-400, 400))
+def test_farther_off_is_never_milder(make, one, other):
+    near, far = sorted((one, other), key=abs)
+    assert severity(make, far) >= severity(make, near)

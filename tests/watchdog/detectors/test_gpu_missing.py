@@ -1,0 +1,80 @@
+"""GPUs that are not there."""
+
+import pytest
+
+from watchdog.detectors.gpu_missing import Limits, detect
+from watchdog.vocabulary.findings import Severity
+
+LIMITS = Limits()
+FAIL, UNKNOWN = Severity.FAIL, Severity.UNKNOWN
+
+
+def found(window):
+    return [(str(f.subject), f.code, f.severity) for f in detect(window, LIMITS)]
+
+
+def node(make, *groups, expected=0, known=8):
+    facts = {make.gpu(i): make.facts(i) for i in range(known)}
+    return make.window(*groups, facts={**facts, make.NODE: {"expected_gpus": expected}})
+
+
+def test_a_lost_gpu_is_certain_at_the_first_reading(make):
+    window = make.window(make.rows(make.gpu(3), 0, lost=1), make.gpu_rows(0))
+    assert ("node001/gpu:GPU-0003", "gpu_lost", FAIL) in found(window)
+
+
+def test_a_lost_gpu_is_not_missing_too(make):
+    window = node(make, make.rows(make.gpu(1), until=200, lost=1), make.gpu_rows(0), known=2)
+    assert found(window) == [("node001/gpu:GPU-0001", "gpu_lost", FAIL)]
+
+
+@pytest.mark.parametrize(("silent_seconds", "is_missing"), [(30, False), (40, True)])
+def test_a_gpu_that_is_no_longer_read_while_others_are(make, silent_seconds, is_missing):
+    window = node(make, make.gpu_rows(0), make.rows(make.gpu(1), until=silent_seconds, power_watts=500), known=2)
+    assert found(window) == [("node001/gpu:GPU-0001", "gpu_missing", FAIL)] * is_missing
+
+
+def test_the_figures(make):
+    window = node(make, make.gpu_rows(0), make.rows(make.gpu(1), until=100, power_watts=500), known=2)
+    (one,) = detect(window, LIMITS)
+    assert one.message == "gpu1 gave no reading since 100 s, while 1 others did"
+    assert (one.since, one.action, one.evidence) == (
+        make.NOW - 100,
+        "reboot_node",
+        {"last_read_at": make.NOW - 100, "num_read": 1},
+    )
+
+
+def test_a_gpu_whose_silence_is_reported_is_not_missing(make):
+    """That is nvml_unresponsive's."""
+    silent = make.rows(make.gpu(1), nvml_silent_seconds=lambda age: 600 - age)
+    assert found(node(make, make.gpu_rows(0), silent, known=2)) == []
+
+
+def test_fewer_than_the_node_must_have(make):
+    window = node(make, *(make.gpu_rows(i) for i in range(7)), expected=8, known=7)
+    assert found(window) == [("node001", "gpus_missing", FAIL)]
+    assert detect(window, LIMITS)[0].evidence["num_gpus"] == 7
+    assert found(node(make, *(make.gpu_rows(i) for i in range(8)), expected=8)) == []
+    assert found(node(make, *(make.gpu_rows(i) for i in range(8)), expected=4)) == []
+
+
+def test_silence_of_all_of_them_blames_none(make):
+    groups = [make.rows(make.gpu(i), until=60, power_watts=500) for i in range(8)]
+    window = node(make, *groups, expected=8)
+    assert found(window) == [("node001", "gpus_not_read", UNKNOWN)]
+    assert detect(window, LIMITS)[0].since == make.NOW - 60
+    assert found(node(make, expected=8, known=0)) == [("node001", "gpus_not_read", UNKNOWN)]
+
+
+def test_a_node_without_gpus_that_needs_none_is_well(make):
+    assert (
+        found(make.window(make.rows(make.NODE, memory_total_bytes=1e12), facts={make.NODE: {"expected_gpus": 0}})) == []
+    )
+
+
+def test_a_daemon_that_just_began_does_not_fail_what_it_has_not_read_yet(make):
+    assert found(node(make, make.rows(make.gpu(0), 5, period=5, power_watts=500), known=2)) == []
+    assert found(node(make, make.rows(make.gpu(0), 10, period=5, power_watts=500), known=2)) == [
+        ("node001/gpu:GPU-0001", "gpu_missing", FAIL)
+    ]
