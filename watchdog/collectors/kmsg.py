@@ -32,7 +32,7 @@ class KmsgLimits:
     """How much one call does."""
 
     most_records: int = 4096
-    """Lines of one call: about 0.1 s of work, and at most 16 MiB."""
+    """Lines of one call: about 0.2 s of work, and at most 16 MiB."""
     wait_seconds: float = 1.0
     """How long a call waits for a first line."""
 

@@ -96,7 +96,7 @@ def _apply(rule: Rule, text: str) -> KernelEvent | None:
         data["device"] = name
     return KernelEvent(
         kind=rule.kind,
-        label=rule.label.replace("{word}", str(word or "").lower().replace("-", "")),
+        label=rule.label.replace("{word}", str(word or "")),
         severity=rule.severity,
         action=rule.action,
         message=f"{rule.meaning}: {text[:200]}",

@@ -21,7 +21,7 @@ class Rule:
     pattern: re.Pattern[str]
     kind: str
     label: str
-    """May contain ``{word}``: the group `word`, lower case, with its blanks and hyphens gone."""
+    """May contain ``{word}``: what the group `word` matched."""
     severity: str
     action: str
     meaning: str
@@ -66,15 +66,19 @@ OF_NVIDIA = (
           "nccl_segfault", "warning restart_app", "a process crashed in NCCL"),
 )  # fmt: skip
 PCIE = (
-    _rule("", rf"{_AER}Uncorrect(?:ed|able) \((?P<word>Fatal|Non-Fatal)\) error", "aer", "aer_{word}",
-          "critical inspect", "uncorrected PCIe error"),
+    _rule("", rf"{_AER}Uncorrect(?:ed|able) \(Fatal\) error", "aer", "aer_fatal", "critical reboot_node",
+          "uncorrected fatal PCIe error"),
+    _rule("", rf"{_AER}PCIe Bus Error: severity=Uncorrect(?:ed|able) \(Fatal\)", "aer", "aer_fatal",
+          "critical reboot_node", "uncorrected fatal PCIe error"),
+    _rule("", rf"{_AER}Uncorrect(?:ed|able) \(Non-Fatal\) error", "aer", "aer_nonfatal", "warning inspect",
+          "uncorrected PCIe error"),
+    _rule("", rf"{_AER}PCIe Bus Error: severity=Uncorrect(?:ed|able) \(Non-Fatal\)", "aer", "aer_nonfatal",
+          "warning inspect", "uncorrected PCIe error"),
     _rule("", rf"{_AER}Correct(?:ed|able) error", "aer", "aer_corrected", "info none", "corrected PCIe error"),
-    _rule("", rf"{_AER}PCIe Bus Error: severity=Uncorrect(?:ed|able) \((?P<word>Fatal|Non-Fatal)\)", "aer",
-          "aer_{word}", "critical inspect", "uncorrected PCIe error"),
     _rule("", rf"{_AER}PCIe Bus Error: severity=Correct(?:ed|able)", "aer", "aer_corrected", "info none",
           "corrected PCIe error"),
     _rule("", rf"{_DEVICE}(?:AER: )? {{0,8}}\[ ?5\] (?:Surprise Down|SDES)", "aer", "aer_surprise_down",
-          "critical inspect", "a PCIe link went down by itself"),
+          "critical reboot_node", "a PCIe link went down by itself"),
     _rule("", rf"{_DEVICE}[\d.]{{1,16}} Gb/s available PCIe bandwidth, limited by ", "pcie", "pcie_bw_limited",
           "warning inspect", "a PCIe link is narrower or slower than its device"),
 )  # fmt: skip
