@@ -113,7 +113,7 @@ def _print_incidents(incidents: Sequence[Incident], num_lines: int, severities: 
 
 
 def _print_document(kind: str, content: dict[str, object]) -> None:
-    print(json.dumps({"type": kind, "schema": SCHEMA, "version": VERSION, **content}, allow_nan=False))
+    print(json.dumps({"type": kind, "schema": SCHEMA, "version": VERSION, **content}, allow_nan=False), flush=True)
 
 
 class _Table:

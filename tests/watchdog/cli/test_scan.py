@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from watchdog.cli.kernel_log import IncidentReplay
 from watchdog.cli.scan import app
+from watchdog.collectors.kmsg_rules import RULES
 from watchdog.vocabulary.errors import SourceFailed, UsageError
 from watchdog.vocabulary.samples import Event
 from watchdog.vocabulary.subjects import Subject
@@ -188,6 +189,12 @@ def test_a_person_reads_a_table_with_one_row_for_equal_events():
 def test_a_log_can_t_send_control_characters_to_the_terminal():
     text = "NVRM: Xid (PCI:0000:3b:00): 79, pid=1, name=\x1b[2Jevil, GPU \x1b]0;x\x07 gone\n"
     assert "\x1b" not in scan("--kmsg", "-", text=text).stdout
+
+
+def test_the_kinds_that_the_page_for_scripts_names_are_those_there_are():
+    page = (Path(__file__).parents[3] / "docs" / "json.md").read_text()
+    named = page.split("`kind` (`")[1].split("`")[0].split()
+    assert set(named) == {"xid", "sxid"} | {rule.kind for rule in RULES}
 
 
 def test_nothing_to_report_is_said():

@@ -279,6 +279,20 @@ def test_a_device_that_can_t_be_read_as_a_log_fails_and_says_so(reader: Reader):
         collector.collect(NOW)
 
 
+def test_an_ordinary_user_is_told_what_to_do(log: Path, reader: Reader):
+    """Not missing: the log is there, and what it says is not known."""
+    log.chmod(0o000)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(SourceFailed, match="run as root, or with CAP_SYSLOG"):
+            reader(log).collect(NOW)
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
 def test_the_collector_s_row_says_how_much_was_read_and_lost(log: Path, reader: Reader):
     append(log, LOST)
     collector = reader(log)
