@@ -20,6 +20,8 @@ class Collected:
     events: tuple[Event, ...] = ()
     facts: Mapping[Subject, Mapping[str, object]] = field(default_factory=dict)
     """Only what is new or changed."""
+    cursor: tuple[str, str, int] | None = None
+    """(source, boot id, sequence number) behind these events, where the source is read by position."""
 
 
 class Collector(Protocol):

@@ -1,0 +1,237 @@
+"""Makes a daemon from its settings: which parts there are, and how they hold together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from watchdog.alerts import AlertSender, AlertSettings, alert_of
+from watchdog.api.limits import ApiLimits
+from watchdog.api.server import ApiServer
+from watchdog.clock import RunClock
+from watchdog.collectors import Collected
+from watchdog.collectors.kmsg import KmsgCollector
+from watchdog.collectors.registry import COLLECTORS
+from watchdog.daemon.core import Core, CoreSettings
+from watchdog.daemon.loop import Daemon, Parts
+from watchdog.daemon.pacer import Paced
+from watchdog.detectors import DETECTORS
+from watchdog.exporter import render
+from watchdog.incidents import IncidentLimits
+from watchdog.policy import PolicySettings
+from watchdog.settings import Settings
+from watchdog.simulator.node import SimulatedNode
+from watchdog.simulator.scenario import load, scenario_path
+from watchdog.slurm import Slurm
+from watchdog.store import Retention, SetAside, Writer, default_directory, open_or_set_aside
+from watchdog.store.items import Remembered
+from watchdog.store.watch_log import WatchLog
+from watchdog.vocabulary.errors import UsageError
+from watchdog.vocabulary.findings import Finding, Severity
+from watchdog.vocabulary.incidents import Incident
+from watchdog.vocabulary.subjects import Subject
+
+log = logging.getLogger(__name__)
+
+KMSG = "kmsg"
+_KMSG_DEADLINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceSettings:
+    """`[watchdog.pace.NAME]` of each collector."""
+
+    enabled: bool = True
+    period_seconds: float = 0.0
+    """0: the collector's own."""
+
+
+def sections() -> Mapping[str, type[Any]]:
+    """Every section below `[watchdog]`, and the dataclass that it fills."""
+    return {
+        **{f"collectors.{name}": spec.settings for name, spec in COLLECTORS.items()},
+        **{f"pace.{name}": PaceSettings for name in COLLECTORS},
+        **{f"detectors.{name}": detector.limits for name, detector in DETECTORS.items()},
+        "incidents": IncidentLimits,
+        "policy": PolicySettings,
+        "alerts": AlertSettings,
+        "store": Retention,
+        "api": ApiLimits,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembled:
+    """A daemon with what is around it."""
+
+    daemon: Daemon
+    api: ApiServer
+    alerts: AlertSender | None
+    set_aside: SetAside | None
+
+
+def simulated_node(scenario: str | None, node: str) -> SimulatedNode | None:
+    """The node of a scenario that stands in for the hardware; the scenario's first where it has none of this name."""
+    if scenario is None:
+        return None
+    loaded = load(scenario)
+    names = loaded.fleet.node_names
+    clock = RunClock.start(speed=loaded.speed)
+    return SimulatedNode(str(scenario_path(scenario)), node if node in names else names[0], clock)
+
+
+def assemble(settings: Settings, scenario: str | None) -> Assembled:
+    """Open the store and make every part; nothing runs yet. Raises `UsageError`, `StoreError`."""
+    now, own = time.time(), settings.watchdog
+    simulated = simulated_node(scenario, own.node)
+    node = simulated.node if simulated else own.node
+    store, set_aside = open_or_set_aside(own.state_directory or default_directory(), now)
+    remembered = WatchLog(store).remembered(now)
+    core = Core(_core_settings(settings, node), remembered, now)
+    _tell_of_start(core, node, set_aside, now)
+    writer = Writer(store).start()
+    alerts = _alerts(settings.sections["alerts"])
+    daemon = Daemon(
+        Parts(
+            node=node,
+            core=core,
+            store=store,
+            writer=writer,
+            paced=_paced(settings, node, simulated, remembered, core),
+            judge_seconds=own.judge_seconds,
+            retention=settings.sections["store"],
+            offer_alerts=None if alerts is None else _offer(alerts),
+            slurm=Slurm() if own.slurm else None,
+            is_simulated=simulated is not None,
+        )
+    )
+    api = ApiServer(
+        daemon,
+        own.socket,
+        tcp=own.tcp,
+        limits=settings.sections["api"],
+        render_metrics=lambda: render(daemon.state),
+    )
+    return Assembled(daemon=daemon, api=api, alerts=alerts, set_aside=set_aside)
+
+
+def make_paced(settings: Settings, node: str, simulated: SimulatedNode | None) -> list[Paced]:
+    """The periodic collectors that the settings leave on. A simulation has no InfiniBand, PCIe or DCGM of its own."""
+    chosen = {"nvml", "host", "storage", "clock"} if simulated else set(COLLECTORS)
+    paced = []
+    for name, spec in COLLECTORS.items():
+        pace, own = settings.sections[f"pace.{name}"], settings.sections[f"collectors.{name}"]
+        if pace.enabled and name in chosen:
+            paced.append(
+                Paced(
+                    name=name,
+                    collector=spec.make(own, node, simulated),
+                    period_seconds=pace.period_seconds or spec.period_seconds,
+                    deadline_seconds=spec.deadline_for(own),
+                )
+            )
+    return paced
+
+
+def _paced(
+    settings: Settings, node: str, simulated: SimulatedNode | None, remembered: Remembered, core: Core
+) -> Sequence[Paced]:
+    cursor = remembered.cursors.get(KMSG)
+    kmsg = KmsgCollector(
+        settings.watchdog.kmsg,
+        node=node,
+        cursor=(cursor.boot_id, cursor.sequence) if cursor else None,
+        uuid_of=_UuidOf(core),
+    )
+    stream = Paced(name=KMSG, collector=_WithCursor(kmsg), period_seconds=0.0, deadline_seconds=_KMSG_DEADLINE_SECONDS)
+    return [*make_paced(settings, node, simulated), stream]
+
+
+class _WithCursor:
+    """The kernel log, with the cursor that belongs to what each call gave."""
+
+    def __init__(self, kmsg: KmsgCollector) -> None:
+        self._kmsg = kmsg
+
+    def collect(self, now: float) -> Collected:
+        collected = self._kmsg.collect(now)
+        cursor = self._kmsg.cursor
+        return replace(collected, cursor=None if cursor is None else (KMSG, *cursor))
+
+    def close(self) -> None:
+        self._kmsg.close()
+
+
+class _UuidOf:
+    """A GPU's UUID by its PCI address without function, as the kernel prints it. Called from the collector's thread."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def __call__(self, pci: str) -> str | None:
+        for subject, facts in list(self._core.facts.items()):
+            bus = facts.get("pci_bus_id")
+            if subject.kind == "gpu" and isinstance(bus, str) and bus.rpartition(".")[0] == pci.lower():
+                return subject.name
+        return None
+
+
+def _core_settings(settings: Settings, node: str) -> CoreSettings:
+    return CoreSettings(
+        node=node,
+        window_seconds=settings.watchdog.window_seconds,
+        incidents=settings.sections["incidents"],
+        policy=settings.sections["policy"],
+        limits={name: settings.sections[f"detectors.{name}"] for name in DETECTORS},
+    )
+
+
+def _tell_of_start(core: Core, node: str, set_aside: SetAside | None, now: float) -> None:
+    """What was found wrong at the start is a finding like any other."""
+    subject = Subject(node, "process", "store")
+    if set_aside is not None:
+        core.tell(
+            "set_aside",
+            Finding(
+                source="store",
+                subject=subject,
+                severity=Severity.WARN,
+                code="store_set_aside",
+                message=f"{set_aside.reason}; it was set aside as {set_aside.path} and a new one was begun",
+                action="inspect",
+                since=now,
+            ),
+        )
+    for number, error in enumerate(core.errors):
+        core.tell(
+            f"recall{number}",
+            Finding(
+                source="store", subject=subject, severity=Severity.WARN, code="memory_lost", message=error, since=now
+            ),
+        )
+
+
+def _alerts(settings: AlertSettings) -> AlertSender | None:
+    return AlertSender(settings) if settings.url else None
+
+
+def _offer(alerts: AlertSender) -> Any:
+    def offer(incidents: Sequence[Incident]) -> None:
+        alerts.offer([alert_of(incident) for incident in incidents], time.time())
+
+    return offer
+
+
+def check_socket(path: Path) -> None:
+    """Raise `UsageError` early where the socket's folder can't be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the socket's folder {path.parent} can't be made: {error.strerror}; "
+            "name another with --socket, or run as root"
+        ) from error
