@@ -24,7 +24,7 @@ OPEN_SECONDS = 5.0
 RETRY_SECONDS = 30.0
 """Wait before NVML is started again after it could not be."""
 _BYTE_TOTALS = ("pcie_tx_bytes_total", "pcie_rx_bytes_total")
-_NOT_VALUES = ("uuid", "at_seconds", *_BYTE_TOTALS)
+_NOT_VALUES = ("uuid", "at_seconds")
 _FACTS = (
     "index",
     "pci_bus_id",

@@ -28,7 +28,7 @@ _LANES_DATA = 4
 COUNTERS: Mapping[str, str] = MappingProxyType(
     {
         "symbol_error": "symbol_errors_total",
-        "link_error_recovery": "link_error_recovery_total",
+        "link_error_recovery": "link_error_recovery_errors_total",
         "link_downed": "link_downed_total",
         "port_rcv_errors": "receive_errors_total",
         "port_rcv_remote_physical_errors": "receive_remote_physical_errors_total",
@@ -37,7 +37,7 @@ COUNTERS: Mapping[str, str] = MappingProxyType(
         "port_xmit_discards": "transmit_discards_total",
         "port_xmit_constraint_errors": "transmit_constraint_errors_total",
         "local_link_integrity_errors": "local_link_integrity_errors_total",
-        "excessive_buffer_overrun_errors": "buffer_overrun_errors_total",
+        "excessive_buffer_overrun_errors": "excessive_buffer_overrun_errors_total",
         "VL15_dropped": "vl15_dropped_total",
         "port_xmit_wait": "transmit_wait_ticks_total",
     }
@@ -132,11 +132,12 @@ def _values(port: Path) -> tuple[dict[str, float], list[str]]:
     """What a port shows, and the metrics whose counter is at its end."""
     values: dict[str, float] = {}
     state, physical = _leading(port / "state"), _leading(port / "phys_state")
-    for name, value in (("port_state", state), ("physical_state", physical), ("rate_bytes_per_second", _rate(port))):
-        if value is not None:
-            values[name] = float(value)
+    is_up = state == _STATE_ACTIVE and physical == _PHYSICAL_UP
     if state is not None and physical is not None:
-        values["link_up"] = float(state == _STATE_ACTIVE and physical == _PHYSICAL_UP)
+        values |= {"port_state": float(state), "physical_state": float(physical), "link_up": float(is_up)}
+    rate = _rate(port) if is_up else None  # a link that is down shows the slowest rate that there is
+    if rate is not None:
+        values["rate_bytes_per_second"] = rate
     saturated = []
     for folder, metrics in (("counters", COUNTERS), ("hw_counters", HW_COUNTERS)):
         for file, metric in metrics.items():
@@ -146,7 +147,7 @@ def _values(port: Path) -> tuple[dict[str, float], list[str]]:
             values[metric] = float(count)
             if count == HIGHEST.get(file):
                 saturated.append(metric)
-    for file, metric in (("port_xmit_data", "transmitted_bytes_total"), ("port_rcv_data", "received_bytes_total")):
+    for file, metric in (("port_xmit_data", "transmit_bytes_total"), ("port_rcv_data", "receive_bytes_total")):
         words = whole(port / "counters" / file)
         if words is not None:
             values[metric] = float(words * _LANES_DATA)

@@ -4,7 +4,7 @@ A link can do what both its ends can, so the highest speed and width are the les
 above it: a drive in a narrow slot is no fault. GPUs lower their speed when idle: judge it under load. Errors are those
 of AER (Linux, Documentation/PCI/pcieaer-howto.rst), of both ends.
 
-A GPU's subject is its UUID as the driver's /proc files tell it; before the driver is loaded, its PCI address.
+A GPU's subject is its UUID as the driver's /proc files tell it; one without (no driver yet) is counted, and has no row.
 """
 
 import re
@@ -59,6 +59,8 @@ class Pcie:
         for kind, folder in devices:
             counts[_COUNTED[kind]] += 1
             subject = self._subject(kind, folder)
+            if subject is None:
+                continue
             known = _facts(folder)
             rows.append(Row(subject=subject, at=now, values=_values(folder)))
             if self._told.get(subject) != known:
@@ -75,17 +77,17 @@ class Pcie:
             if kind is not None and not (folder / "physfn").exists():  # a virtual function has no link of its own
                 yield kind, folder
 
-    def _subject(self, kind: Kind, folder: Path) -> Subject:
+    def _subject(self, kind: Kind, folder: Path) -> Subject | None:
         match kind:
             case "gpu":
                 name = self._uuid(folder)
             case "nic":
-                name = _network_name(folder)
+                name = _network_name(folder) or folder.name
             case "disk":
-                name = _drive_name(folder)
+                name = _drive_name(folder) or folder.name
             case _:
-                name = None
-        return Subject(self._node.node, kind, name or folder.name)
+                name = folder.name
+        return None if name is None else Subject(self._node.node, kind, name)
 
     def _uuid(self, folder: Path) -> str | None:
         """``GPU UUID: 	 GPU-5f3a...``; question marks until the driver has woken the GPU."""
