@@ -111,22 +111,21 @@ def give_back(store: Store, *, spare_bytes: int = 4 << 20) -> int:
 
     Does nothing to a file that was made before files could shrink: its free pages are used again.
     """
-    given = 0
-    with explained(store.path, "write", store.patience_seconds):
+    with explained(store.path, "write", store.patience_seconds), store.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None  # just connected
+        page_bytes, vacuum, before = (_pragma(driver, name) for name in ("page_size", "auto_vacuum", "page_count"))
         for _ in range(_MOST_PORTIONS):
-            with store.engine.connect() as connection:
-                driver = connection.connection.driver_connection
-                assert driver is not None  # just connected
-                page_bytes, free, vacuum = (
-                    driver.execute(f"PRAGMA {name}").fetchone()[0]
-                    for name in ("page_size", "freelist_count", "auto_vacuum")
-                )
-                pages = min(free - spare_bytes // page_bytes, _PAGES_AT_ONCE)
-                if pages <= 0 or vacuum == 0:
-                    break
-                driver.execute(f"PRAGMA incremental_vacuum({pages})").fetchall()  # works while rows are fetched
-                given += pages * page_bytes
-    return given
+            pages = min(_pragma(driver, "freelist_count") - spare_bytes // page_bytes, _PAGES_AT_ONCE)
+            if pages <= 0 or vacuum == 0:
+                break
+            # as a script, since it frees a page at each step, and `execute` takes but one of a statement without rows
+            driver.executescript(f"PRAGMA incremental_vacuum({pages})")
+        return (before - _pragma(driver, "page_count")) * page_bytes
+
+
+def _pragma(driver: Any, name: str) -> int:
+    return int(driver.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def checkpoint(store: Store) -> bool:

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 
 from watchdog.store import Recording, StoredDevice, StoredMeasurement, StoredNode, StoredRun
+from watchdog.vocabulary.findings import Severity
+from watchdog.vocabulary.incidents import Incident, IncidentState
+from watchdog.vocabulary.signals import Action, Signal
+from watchdog.vocabulary.subjects import Subject
 from watchdog.vocabulary.verdicts import Verdict
 
 RUN = StoredRun(
@@ -66,6 +70,49 @@ RUN = StoredRun(
         ),
     ),
 )
+
+INCIDENT = Incident(
+    id="i1",
+    node="n1",
+    opened_at=1.0,
+    updated_at=2.0,
+    state=IncidentState.ACTED,
+    severity=Severity.FAIL,
+    root=Subject("n1", "gpu", "GPU-a"),
+    root_code="xid_79",
+    title="GPU-a fell off the bus",
+    action="reboot_node",
+    victims=(Subject("n1", "rank", "3"), Subject("n1", "gpu", "GPU-b")),
+    count=3,
+    codes=("xid_79", "sxid_20034"),
+    repeats=1,
+    previous="i0",
+    acted_at=2.0,
+    cost={"steps": 4.0},
+    evidence=({"line": "NVRM: Xid"},),
+)
+SIGNAL = Signal(
+    id="s1",
+    action=Action.DRAIN,
+    reason="GPU-a is lost",
+    confidence=0.9,
+    created_at=1.0,
+    expires_at=61.0,
+    run="r",
+    not_after_step=7,
+    incident="i1",
+    is_observed_only=True,
+)
+
+
+@pytest.fixture
+def incident() -> Incident:
+    return INCIDENT
+
+
+@pytest.fixture
+def signal() -> Signal:
+    return SIGNAL
 
 
 @pytest.fixture

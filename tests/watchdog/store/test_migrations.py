@@ -5,12 +5,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from watchdog.store import Store, StoredRun
-from watchdog.store.connection import reading, writing
+from watchdog.store.connection import make_engine, make_file, reading, writing
 from watchdog.store.migrations import SCRIPTS, configuration, migrate
 from watchdog.store.tables import APPLICATION_ID, SCHEMA
 from watchdog.store.watch_tables import METADATA
@@ -92,3 +93,37 @@ def test_migrating_twice_changes_nothing(store: Store) -> None:
     with writing(store.engine) as connection:
         migrate(connection)
     assert dump(store.path) == before
+
+
+def make_first(directory: Path) -> Path:
+    """A file of the first schema, with a run."""
+    path = directory / "fryer.db"
+    make_file(path)
+    with writing(make_engine(path, patience_seconds=5.0)) as connection:
+        command.upgrade(configuration(connection), "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO run VALUES ('old', '2026-01-01T00:00:00Z', 1767225600.0, 'fryer run', 1.0, 'PASS', '{}', '0')"
+        )
+    set_wal = sqlite3.connect(path)
+    set_wal.execute("PRAGMA journal_mode=WAL")
+    set_wal.close()
+    return path
+
+
+def test_a_file_of_the_first_schema_keeps_what_it_has_and_can_shrink_from_then_on(tmp_path: Path) -> None:
+    """Files of that schema were made without auto_vacuum, which only a rewrite of the whole file brings."""
+    path = make_first(tmp_path)
+    assert [run.run_id for run in Store.open(tmp_path).runs()] == ["old"]
+    connection = sqlite3.connect(path)
+    assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+    assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (SCHEMA,)
+    assert connection.execute("SELECT count(*) FROM tick").fetchone() == (0,)
+    connection.close()
+
+
+def test_a_file_that_is_being_read_is_migrated_and_rewritten_another_time(tmp_path: Path) -> None:
+    old = sqlite3.connect(make_first(tmp_path), isolation_level=None)
+    old.execute("BEGIN")
+    assert old.execute("SELECT count(*) FROM run").fetchone() == (1,)
+    assert [run.run_id for run in Store.open(tmp_path, patience_seconds=0.1).runs()] == ["old"]
+    old.close()

@@ -26,7 +26,7 @@ SERVER = """
 import os, sys, threading
 from pathlib import Path
 sys.path.insert(0, "tests/watchdog/store")
-from test_bodies import INCIDENT
+from conftest import INCIDENT
 from dataclasses import replace
 from watchdog.store import Cursor, Retention, Store, WatchLog, Writer, Keep
 from watchdog.store.upkeep import pack_steps, roll_up
