@@ -51,9 +51,9 @@ class PolicySettings:
     def __post_init__(self) -> None:
         """Bounds, and names that are known."""
         for entry in self.allow:
-            action = entry.partition(":")[0]
-            if action not in GUARDED:
-                raise ValueError(f"allow has {entry!r}; allowed: ACTION or ACTION:CODE{nearest(action, GUARDED)}")
+            action, known = entry.partition(":")[0], [one.value for one in GUARDED]
+            if action not in known:
+                raise ValueError(f"allow has {entry!r}; allowed: ACTION or ACTION:CODE{nearest(action, known)}")
         if not 0 < self.breaker_ratio <= 1:
             raise ValueError(f"breaker_ratio is {self.breaker_ratio:g}; allowed: above 0, to 1")
         for name in ("save_expires_seconds", "guarded_expires_seconds"):
