@@ -27,7 +27,9 @@ Json = Mapping[str, Any]
 class Part(BaseModel):
     """Mirrors a dataclass of the daemon, field by field."""
 
-    model_config = ConfigDict(from_attributes=True, frozen=True, ser_json_inf_nan="strings")
+    model_config = ConfigDict(
+        from_attributes=True, frozen=True, ser_json_inf_nan="strings", use_attribute_docstrings=True
+    )
 
 
 class Document(Part):

@@ -116,11 +116,15 @@ class Guard:
                     if len(body) > limits.body_bytes:
                         raise self._too_large()
                     if self._buffered_bytes > limits.buffered_bytes:
-                        raise Refusal(429, "too many large requests at once", "send it again after a second")
+                        raise self._too_many_bytes()
                     more = message.get("more_body", False)
         except TimeoutError as error:
             text = f"the body did not come within {limits.body_seconds:g} s"
             raise Refusal(408, text, "send it again, on a new connection", {"Connection": "close"}) from error
+
+    def _too_many_bytes(self) -> Refusal:
+        headers = {"Connection": "close", "Retry-After": "1"}
+        return Refusal(429, "too many large requests at once", "send it again after a second", headers)
 
     def _too_large(self) -> Refusal:
         text = f"the body is larger than {self._limits.body_bytes} bytes"

@@ -46,7 +46,7 @@ Number = Annotated[
 class Known(BaseModel):
     """Refuses a field that it does not know, and names the nearest that it does."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -69,6 +69,11 @@ class ApiServer:
         """Refused requests so far, by HTTP status."""
         return sum((app.state.context.rejected for app in self._apps), Counter())
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return sum(len(server.server_state.connections) for server in self._servers)
+
     async def start(self) -> None:
         """Listen and serve; returns when connections are taken. Raises `UsageError`; then nothing is left behind."""
         tcp = read_tcp(self._tcp)  # what may be refused comes first

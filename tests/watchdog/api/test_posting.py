@@ -17,12 +17,6 @@ WHO = {"run": "r", "rank": 3, "at": 5.0}
 STEP = {**WHO, "step": 7}
 
 
-@pytest.fixture
-def served(tmp_path):
-    with serving(tmp_path / "w.sock", clock=lambda: 1010.0) as server:
-        yield server
-
-
 @pytest.mark.parametrize(
     ("path", "body", "record"),
     [
