@@ -24,7 +24,7 @@ def samples(text: str) -> Iterator[Sample]:
     """Every sample in order; raises `SourceFailed` for a line that is none, and for a last line that was cut off."""
     if text and not text.endswith("\n"):
         raise SourceFailed(f"metrics: the text ends in the middle of a line: {text[-80:]!r}")
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         found = _SAMPLE.fullmatch(line.strip())

@@ -31,7 +31,10 @@ def scrape(url: str, deadline_seconds: float, most_bytes: int) -> str:
         timer = threading.Timer(deadline_seconds, _cut, (connection.sock, late))
         timer.daemon = True
         timer.start()  # socket timeouts start anew with each byte, so a slow answer would have no end
-        return _body(connection, target, url, most_bytes)
+        body = _body(connection, target, url, most_bytes)
+        if late.is_set():
+            raise TimeoutError  # http.client takes a head that was cut off for a whole one, with no body
+        return body
     except (OSError, http.client.HTTPException, UnicodeDecodeError) as error:
         if late.is_set() or isinstance(error, TimeoutError):
             raise SourceFailed(f"{url} did not answer within {deadline_seconds:g} s; is the exporter hung?") from error
