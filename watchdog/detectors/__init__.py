@@ -16,6 +16,7 @@ from watchdog.detectors import (
     baseline_drift,
     clock_limits,
     clock_skew,
+    dcgm_health,
     disk_full,
     ecc,
     gpu_missing,
@@ -75,10 +76,11 @@ DETECTORS: Mapping[str, Detector] = MappingProxyType(
         "gpu_stuck": _of(gpu_stuck, "a GPU that is busy and does nothing, as in a collective that does not end"),
         "baseline_drift": _of(baseline_drift, "a GPU slower or hotter than at its own burn-in"),
         "kernel_events": _of(kernel_events, "what the kernel reported of PCIe, memory, CPUs, disks and NICs"),
+        "dcgm_health": _of(dcgm_health, "what DCGM's own health watches say, as a second opinion"),
         "host_memory": _of(host_memory, "memory that runs out, stalls, swapping, processes that can't be ended"),
         "disk_full": _of(disk_full, "a disk that is full, or will be soon at its present pace"),
-        "storage_slow": _of(storage_slow, "storage far slower than itself, or hardly answering"),
-        "clock_skew": _of(clock_skew, "a clock that is off"),
+        "storage_slow": _of(storage_slow, "storage far slower than itself, hardly answering, or failing"),
+        "clock_skew": _of(clock_skew, "a clock that is off, was set at once, or runs free"),
         "stale_collector": _of(stale_collector, "a collector without a success: what it reads is unknown"),
     }
 )

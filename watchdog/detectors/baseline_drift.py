@@ -72,9 +72,19 @@ def _of_gpu(window: Window, limits: Limits, subject: Subject, baseline: Mapping[
     if clocks:
         yield from _below(window, limits, subject, _CLOCK, min(clocks), "clock_below_baseline")
     yield from _hotter(window, limits, subject, baseline)
-    for key, value in sorted(baseline.items()):
-        if key.endswith("_per_second"):
-            yield from _below(window, limits, subject, key, value, "rate_below_baseline")
+    rates = [
+        found
+        for key, value in sorted(baseline.items())
+        if key.endswith("_per_second")
+        for found in _below(window, limits, subject, key, value, "rate_below_baseline")
+    ]
+    yield from sorted(rates, key=lambda found: -_below_ratio(found))[:1]
+
+
+def _below_ratio(finding: Finding) -> float:
+    ratio = finding.evidence["below_ratio"]
+    assert isinstance(ratio, float)
+    return ratio
 
 
 def _of_metric(baseline: Mapping[str, float], metric: str) -> list[float]:
@@ -114,18 +124,21 @@ def _hotter(window: Window, limits: Limits, subject: Subject, baseline: Mapping[
     watts, burn_watts = _now(window, limits, subject, _POWER), _of_metric(baseline, _POWER)
     if watts is not None and burn_watts and watts > limits.power_tolerance_ratio * max(burn_watts):
         return
+    above = []
     for metric in _TEMPERATURES:
         value, burns = _now(window, limits, subject, metric), _of_metric(baseline, metric)
-        if value is None or not burns or value - max(burns) < limits.hotter_celsius:
-            continue
+        if value is not None and burns and value - max(burns) >= limits.hotter_celsius:
+            above.append((value - max(burns), metric, value))
+    if above:
+        more, metric, value = max(above)
         yield Finding(
             source="baseline_drift",
             subject=subject,
             severity=Severity.WARN,
             code="hotter_than_baseline",
-            message=f"{metric} of {label(window, subject)} is {value:.0f} C, {value - max(burns):.0f} C above its own "
+            message=f"{metric} of {label(window, subject)} is {value:.0f} C, {more:.0f} C above its own "
             "burn-in, at no more power: check airflow and the heat sink's seating",
             action="inspect",
             since=window.now - limits.period_seconds,
-            evidence={"metric": metric, "value": value, "baseline": max(burns), "power_watts": watts},
+            evidence={"metric": metric, "value": value, "baseline": value - more, "power_watts": watts},
         )

@@ -1,14 +1,15 @@
 """A node whose clock is off: its logs can't be laid beside those of others, and in the end it can't log in to Slurm."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from watchdog.detectors.held import held
+from watchdog.detectors.held import held, together
 from watchdog.detectors.reading import Thresholds, each, label
 from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.samples import Window
+from watchdog.vocabulary.subjects import Subject
 
-CODES = ("clock_skew",)
+CODES = ("clock_skew", "clock_skew_step", "clock_skew_unsynchronised")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,32 +22,89 @@ class Limits(Thresholds):
     """Ours: well before munge refuses credentials at 300 s, and with it every Slurm command."""
     held_seconds: float = 60.0
     """How long: a clock that is being set is not off (ours; the mixin waits 10 min, which is most of our window)."""
+    step_seconds: float = 1.0
+    """A clock that was set by so much at once: durations across it are wrong (ours)."""
+    step_period_seconds: float = 900.0
+    """A step is told for so long: the daemon's window (ours)."""
+    max_error_seconds: float = 16.0
+    """Of a clock that nothing synchronises (node_exporter's mixin: NodeClockNotSynchronising)."""
+    unsynchronised_seconds: float = 600.0
+    """How long (the same)."""
 
 
 def detect(window: Window, limits: Limits) -> Sequence[Finding]:
-    """WARN and FAIL by the offset that the newest readings have kept to or exceeded for long enough."""
+    """WARN and FAIL by the offset that was kept for long enough; WARN for a step, and for a clock that runs free."""
+    return [*_offsets(window, limits), *_steps(window, limits), *_unsynchronised(window, limits)]
+
+
+def _found(subject: Subject, severity: Severity, code: str, message: str, since: float, **evidence: object) -> Finding:
+    return Finding(
+        source="clock_skew",
+        subject=subject,
+        severity=severity,
+        code=code,
+        message=message,
+        action="inspect",
+        since=since,
+        evidence=evidence,
+    )
+
+
+def _offsets(window: Window, limits: Limits) -> Iterator[Finding]:
     bounds = ((Severity.FAIL, limits.fail_offset_seconds), (Severity.WARN, limits.warn_offset_seconds))
-    findings = []
     for subject, series in each(window, "clock_offset_seconds"):
         for severity, bound in bounds:
             state = held(series, _off_by(bound))
             if state is None or state.seconds < limits.held_seconds:
                 continue
-            findings.append(
-                Finding(
-                    source="clock_skew",
-                    subject=subject,
-                    severity=severity,
-                    code="clock_skew",
-                    message=f"the clock of {label(window, subject)} is off by {series.newest:.3g} s, limit "
-                    f"{bound:g} s, for {state.seconds:.0f} s: check chronyd or ntpd",
-                    action="inspect",
-                    since=state.since,
-                    evidence={"offset_seconds": series.newest, "limit_seconds": bound, "seconds": state.seconds},
-                )
+            yield _found(
+                subject,
+                severity,
+                "clock_skew",
+                f"the clock of {label(window, subject)} is off by {series.newest:.3g} s, limit {bound:g} s, for "
+                f"{state.seconds:.0f} s: check chronyd or ntpd",
+                state.since,
+                offset_seconds=series.newest,
+                limit_seconds=bound,
+                seconds=state.seconds,
             )
             break
-    return findings
+
+
+def _steps(window: Window, limits: Limits) -> Iterator[Finding]:
+    for subject, series in each(window, "clock_step_seconds"):
+        recent = series.since(window.now - limits.step_period_seconds)
+        steps = [(at, by) for at, by in zip(recent.at, recent.values, strict=True) if abs(by) >= limits.step_seconds]
+        if steps:
+            farthest = max((by for _, by in steps), key=abs)
+            yield _found(
+                subject,
+                Severity.WARN,
+                "clock_skew_step",
+                f"the clock of {label(window, subject)} was set by {farthest:+.3g} s: durations across it are wrong",
+                steps[0][0],
+                step_seconds=farthest,
+                steps=len(steps),
+            )
+
+
+def _unsynchronised(window: Window, limits: Limits) -> Iterator[Finding]:
+    errors = window.series("clock_max_error_seconds")
+    for subject, series in each(window, "clock_synchronised"):
+        free = held(series, lambda value: value == 0)
+        wrong = held(errors[subject], lambda value: value >= limits.max_error_seconds) if subject in errors else None
+        state = together(free, wrong)
+        if state is not None and state.seconds >= limits.unsynchronised_seconds:
+            yield _found(
+                subject,
+                Severity.WARN,
+                "clock_skew_unsynchronised",
+                f"nothing synchronises the clock of {label(window, subject)} for {state.seconds:.0f} s; it may be off "
+                f"by {errors[subject].newest:.0f} s",
+                state.since,
+                max_error_seconds=errors[subject].newest,
+                seconds=state.seconds,
+            )
 
 
 def _off_by(bound: float) -> Callable[[float], bool]:

@@ -12,8 +12,9 @@ from watchdog.detectors.reading import Thresholds, each, label
 from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.samples import Series, Window
 from watchdog.vocabulary.subjects import Subject
+from watchdog.vocabulary.units import show_quantity
 
-CODES = ("disk_full", "disk_full_soon")
+CODES = ("disk_full", "disk_inodes_full", "disk_full_soon")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,7 @@ class Limits(Thresholds):
     """Thresholds."""
 
     warn_free_ratio: float = 0.05
-    """Free share (node_exporter's mixin: NodeFilesystemAlmostOutOfSpace, warning at 5 %)."""
+    """Free share of bytes or inodes (node_exporter's mixin: NodeFilesystemAlmostOutOfSpace, warning at 5 %)."""
     fail_free_ratio: float = 0.01
     """Free share (ours): a checkpoint no longer fits."""
     warn_hours: float = 24.0
@@ -34,12 +35,13 @@ class Limits(Thresholds):
 
 def detect(window: Window, limits: Limits) -> Sequence[Finding]:
     """WARN and FAIL below a floor, and by the hours that are left at the present pace."""
-    return [*_floor(window, limits), *_forecast(window, limits)]
+    floors = [*_floor(window, limits, "bytes"), *_floor(window, limits, "inodes")]
+    return [*floors, *_forecast(window, limits)]
 
 
-def _floor(window: Window, limits: Limits) -> Iterator[Finding]:
-    totals = window.newest("total_bytes")
-    for subject, series in each(window, "free_bytes"):
+def _floor(window: Window, limits: Limits, unit: str) -> Iterator[Finding]:
+    totals = window.newest(f"total_{unit}")
+    for subject, series in each(window, f"free_{unit}"):
         total = totals.get(subject, 0.0)
         ratio = series.newest / total if total > 0 else 1.0
         if ratio > max(limits.warn_free_ratio, limits.fail_free_ratio):
@@ -50,12 +52,13 @@ def _floor(window: Window, limits: Limits) -> Iterator[Finding]:
             source="disk_full",
             subject=subject,
             severity=Severity.FAIL if is_fail else Severity.WARN,
-            code="disk_full",
-            message=f"{label(window, subject)} has {ratio:.1%} free, {series.newest / 1e9:.1f} GB; warned from "
+            code="disk_full" if unit == "bytes" else "disk_inodes_full",
+            message=f"{label(window, subject)} has {ratio:.1%} of its {unit} free, "
+            f"{show_quantity(series.newest, unit)}; warned from "
             f"{limits.warn_free_ratio:.0%}, failed from {limits.fail_free_ratio:.0%}",
             action="inspect",
             since=state.since if state else series.at[-1],
-            evidence={"free_bytes": series.newest, "total_bytes": total, "free_ratio": ratio},
+            evidence={f"free_{unit}": series.newest, f"total_{unit}": total, "free_ratio": ratio},
         )
 
 

@@ -12,7 +12,9 @@ from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.samples import Window
 from watchdog.vocabulary.subjects import Subject
 
-CODES = ("gpu_lost", "gpu_missing", "gpus_missing", "gpus_not_read")
+CODES = ("gpu_lost", "gpu_missing", "gpus_not_read")
+READ = ("nvml_silent_seconds", "lost")
+"""In every row that NVML's reader gives, and in no other: a GPU that only the bus still shows is not read."""
 EXPECTED = "expected_gpus"
 """Fact of the node: how many GPUs it must have; 0 or absent: as many as are known by their facts."""
 
@@ -22,7 +24,7 @@ class Limits(Thresholds):
     """Thresholds."""
 
     unread_seconds: float = 30.0
-    """Not read for so long while others were: six looks of 5 s (NVSentinel calls a device gone after 3 polls)."""
+    """Not read for so long while others were: 30 looks (ours; NVSentinel calls a device gone after 3 polls)."""
     seen_seconds: float = 10.0
     """The others were read for so long before a GPU that nobody has seen counts as missing (ours)."""
 
@@ -39,10 +41,10 @@ def detect(window: Window, limits: Limits) -> Sequence[Finding]:
 
 
 def _read(window: Window) -> dict[Subject, tuple[float, float]]:
-    """First and last reading of each GPU, of whatever metric."""
+    """First and last word of NVML's reader about each GPU."""
     read: dict[Subject, tuple[float, float]] = {}
-    for subjects in window.columns.values():
-        for subject, series in subjects.items():
+    for metric in READ:
+        for subject, series in window.series(metric).items():
             if subject.kind == "gpu":
                 first, last = read.get(subject, (series.at[0], series.at[-1]))
                 read[subject] = (min(first, series.at[0]), max(last, series.at[-1]))
@@ -81,7 +83,7 @@ def _of_node(window: Window, limits: Limits, node: str, read: dict[Subject, tupl
             source="gpu_missing",
             subject=Subject(node),
             severity=Severity.FAIL,
-            code="gpus_missing",
+            code="gpu_missing",
             message=f"{node} has {len(known)} GPUs and must have {expected}",
             action="reboot_node",
             since=min(read[s][0] for s in fresh),

@@ -47,7 +47,12 @@ def detect(window: Window, limits: Limits) -> Sequence[Finding]:
 
 
 def _judge(window: Window, limits: Limits, subject: Subject) -> Finding | None:
-    state = together(*_picture(window, limits, subject))
+    parts: list[Held | None] = []
+    for part in _picture(window, limits, subject):
+        if part is None:  # the power of a GPU at work settles it, without a look at the rest
+            return None
+        parts.append(part)
+    state = together(*parts)
     if state is None or state.seconds < limits.warn_seconds or _steps_end(window, subject.node, state):
         return None
     traffic = {way: rate for way in ("rx", "tx") if (rate := _pcie(window, subject, way, state.since)) is not None}

@@ -12,8 +12,9 @@ from watchdog.detectors.held import held
 from watchdog.detectors.reading import Thresholds, each, label
 from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.samples import Series, Window
+from watchdog.vocabulary.subjects import Subject
 
-CODES = ("host_memory_low", "host_memory_pressure", "host_swapping", "processes_stuck")
+CODES = ("host_memory_low", "host_memory_pressure", "host_swapping", "host_processes_stuck")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +28,17 @@ class Limits(Thresholds):
     available_seconds: float = 10.0
     """How long (ours)."""
     warn_pressure_ratio: float = 0.2
-    """Share of time in which some task stalled for memory (ours; systemd-oomd ends services at 0.6 for 30 s)."""
-    fail_pressure_ratio: float = 0.6
-    """The same, and systemd-oomd's DefaultMemoryPressureLimit."""
+    """Share of time in which some task stalled for memory (ours)."""
+    fail_full_pressure_ratio: float = 0.6
+    """Share of time in which all tasks stalled (systemd-oomd's DefaultMemoryPressureLimit)."""
     pressure_seconds: float = 30.0
     """How long (systemd-oomd's DefaultMemoryPressureDurationSec)."""
     swap_bytes: float = 1e9
     """Growth of swap over the window: a training host has no reason to swap (ours)."""
-    stuck_processes: float = 8.0
-    """So many in uninterruptible sleep: one for each GPU of a node (ours)."""
+    waiting_processes: float = 8.0
+    """So many in uninterruptible sleep, whichever they are: one for each GPU of a node (ours)."""
+    stuck_processes: float = 1.0
+    """So many that were in it at two looks after each other."""
     stuck_seconds: float = 120.0
     """How long, at each look: the kernel's own hung_task_timeout_secs."""
 
@@ -83,24 +86,34 @@ def _graded(series: Series, warn: float, fail: float, limits: Limits) -> tuple[S
 
 
 def _pressure(window: Window, limits: Limits) -> Iterator[Finding]:
-    bounds = ((Severity.FAIL, limits.fail_pressure_ratio), (Severity.WARN, limits.warn_pressure_ratio))
-    for subject, series in each(window, "memory_pressure_ratio"):
-        for severity, bound in bounds:
-            state = held(series, _at_least(bound))
-            if state is None or state.seconds < limits.pressure_seconds:
-                continue
-            yield Finding(
-                source="host_memory",
-                subject=subject,
-                severity=severity,
-                code="host_memory_pressure",
-                message=f"tasks of {label(window, subject)} stall for memory {series.newest:.0%} of the time, limit "
-                f"{bound:.0%}, for {state.seconds:.0f} s",
-                action="inspect",
-                since=state.since,
-                evidence={"pressure_ratio": series.newest, "limit_ratio": bound, "seconds": state.seconds},
-            )
-            break
+    graver = {f.subject: f for f in _stalls(window, limits, "memory_pressure_ratio", Severity.WARN)}
+    graver |= {f.subject: f for f in _stalls(window, limits, "memory_pressure_full_ratio", Severity.FAIL)}
+    yield from (graver[subject] for subject in sorted(graver))
+
+
+def _stalls(window: Window, limits: Limits, metric: str, severity: Severity) -> Iterator[Finding]:
+    is_full = severity is Severity.FAIL
+    bound = limits.fail_full_pressure_ratio if is_full else limits.warn_pressure_ratio
+    for subject, series in each(window, metric):
+        state = held(series, _at_least(bound))
+        if state is None or state.seconds < limits.pressure_seconds:
+            continue
+        yield Finding(
+            source="host_memory",
+            subject=subject,
+            severity=severity,
+            code="host_memory_pressure",
+            message=f"{'all' if is_full else 'some'} tasks of {label(window, subject)} stall for memory "
+            f"{series.newest:.0%} of the time, limit {bound:.0%}, for {state.seconds:.0f} s",
+            action="inspect",
+            since=state.since,
+            evidence={
+                "metric": metric,
+                "pressure_ratio": series.newest,
+                "limit_ratio": bound,
+                "seconds": state.seconds,
+            },
+        )
 
 
 def _swap(window: Window, limits: Limits) -> Iterator[Finding]:
@@ -123,21 +136,28 @@ def _swap(window: Window, limits: Limits) -> Iterator[Finding]:
 
 
 def _stuck(window: Window, limits: Limits) -> Iterator[Finding]:
-    for subject, series in each(window, "processes_uninterruptible"):
-        state = held(series, _at_least(limits.stuck_processes))
-        if state is None or state.seconds < limits.stuck_seconds:
-            continue
-        yield Finding(
-            source="host_memory",
-            subject=subject,
-            severity=Severity.WARN,
-            code="processes_stuck",
-            message=f"{series.newest:.0f} processes of {label(window, subject)} are in uninterruptible sleep, at least "
-            f"{limits.stuck_processes:.0f} for {state.seconds:.0f} s: a driver or a disk does not answer",
-            action="inspect",
-            since=state.since,
-            evidence={"processes": series.newest, "limit": limits.stuck_processes, "seconds": state.seconds},
-        )
+    """By name where the reader knows which they are, else by number."""
+    bounds = {"processes_uninterruptible": limits.waiting_processes, "processes_stuck": limits.stuck_processes}
+    worst: dict[Subject, Finding] = {}
+    for metric, bound in bounds.items():
+        for subject, series in each(window, metric):
+            state = held(series, _at_least(bound))
+            if state is None or state.seconds < limits.stuck_seconds:
+                continue
+            names = window.facts.get(subject, {}).get("stuck")
+            named = ", ".join(map(str, names)) if isinstance(names, list) and names else "not named"
+            worst[subject] = Finding(
+                source="host_memory",
+                subject=subject,
+                severity=Severity.WARN,
+                code="host_processes_stuck",
+                message=f"{series.newest:.0f} processes of {label(window, subject)} are in uninterruptible sleep, at "
+                f"least {bound:.0f} for {state.seconds:.0f} s ({named}): a driver or a disk does not answer",
+                action="inspect",
+                since=state.since,
+                evidence={"metric": metric, "processes": series.newest, "limit": bound, "seconds": state.seconds},
+            )
+    yield from (worst[subject] for subject in sorted(worst))
 
 
 def _at_most(bound: float) -> Callable[[float], bool]:

@@ -8,31 +8,29 @@ and that is said.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from types import MappingProxyType
+from statistics import mode
 
 from watchdog.detectors.counters import Growth, growth
 from watchdog.detectors.held import held
-from watchdog.detectors.reading import Thresholds, each, label, number
+from watchdog.detectors.reading import Thresholds, each, label
 from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.samples import Series, Window
 from watchdog.vocabulary.subjects import Subject
 
 CODES = ("ib_link_down", "ib_link_flap", "ib_link_slow", "ib_errors_fatal", "ib_symbol_errors", "ib_link_recoveries",
          "ib_counter_saturated")  # fmt: skip
-LARGEST: Mapping[str, int] = MappingProxyType(
-    {
-        "link_downed_total": 255,
-        "link_error_recovery_errors_total": 255,
-        "symbol_errors_total": 65535,
-        "local_link_integrity_errors_total": 15,
-        "excessive_buffer_overrun_errors_total": 15,
-    }
+JUDGED = (
+    "link_downed_total",
+    "link_error_recovery_errors_total",
+    "symbol_errors_total",
+    "local_link_integrity_errors_total",
+    "excessive_buffer_overrun_errors_total",
 )
-"""Where the specification's counters of 8, 16 and 4 bits stick (PortCounters, IBA vol. 1, 16.1.3.5)."""
+"""Counters that are judged here and may be short: the specification's PortCounters have 4, 8 and 16 bits."""
 FATAL = ("local_link_integrity_errors_total", "excessive_buffer_overrun_errors_total", "rnr_nak_retry_errors_total")
 """Any growth breaks a connection (NVSentinel's fatal counters, beside link_downed)."""
-RATE_FACT = "rate_bytes_per_second"
-"""Fact of a port: the rate that it should have."""
+DISABLED = 3
+"""`physical_state`: somebody switched the port off (Linux, drivers/infiniband/core/sysfs.c)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +52,9 @@ class Limits(Thresholds):
     recovery_per_minute: float = 5.0
     """Retrainings of the link, WARN (NVSentinel)."""
     slow_seconds: float = 10.0
-    """Below its rate for so long (ours)."""
+    """Below the rate that it had, or that most ports of its board have, for so long (ours)."""
+    least_neighbours: int = 3
+    """Other ports of the board that tell a rate (ours)."""
 
 
 def detect(window: Window, limits: Limits) -> Sequence[Finding]:
@@ -84,19 +84,22 @@ def _found(subject: Subject, severity: Severity, code: str, message: str, since:
 
 
 def _down(window: Window, limits: Limits) -> Iterator[Finding]:
-    """A port that nobody saw up, and that no fact gives a rate, may have no cable: it gives nothing."""
+    """One that nobody saw up in the window may have no cable, and warns; one that is switched off gives nothing."""
+    physical = window.newest("physical_state")
     for subject, series in each(window, "link_up"):
         state = held(series, lambda value: value == 0)
-        was_up = max(series.values) > 0 or number(window, subject, RATE_FACT) is not None
-        if state is None or not was_up or state.seconds < limits.down_seconds:
+        if state is None or physical.get(subject) == DISABLED or state.seconds < limits.down_seconds:
             continue
+        was_up = max(series.values) > 0
+        unused = "" if was_up else "; if it is not used, add it to ignored of [watchdog.collectors.infiniband]"
         yield _found(
             subject,
-            Severity.FAIL,
+            Severity.FAIL if was_up else Severity.WARN,
             "ib_link_down",
-            f"the link of {label(window, subject)} is down for {state.seconds:.0f} s",
+            f"the link of {label(window, subject)} is down for {state.seconds:.0f} s{unused}",
             state.since,
             seconds=state.seconds,
+            was_up=was_up,
         )
 
 
@@ -131,8 +134,9 @@ def _falls(series: Series) -> list[float]:
 
 
 def _slow(window: Window, limits: Limits) -> Iterator[Finding]:
+    rates = window.newest("rate_bytes_per_second")
     for subject, series in each(window, "rate_bytes_per_second"):
-        expected = max(number(window, subject, RATE_FACT) or 0.0, *series.values)
+        expected = max(_usual_rate(window, limits, subject, rates), *series.values)
         state = held(series, lambda value, expected=expected: 0 < value < expected)  # type: ignore[misc]
         if state is None or state.seconds < limits.slow_seconds:
             continue
@@ -146,6 +150,20 @@ def _slow(window: Window, limits: Limits) -> Iterator[Finding]:
             rate_bytes_per_second=series.newest,
             expected_bytes_per_second=expected,
         )
+
+
+def _usual_rate(window: Window, limits: Limits, subject: Subject, rates: Mapping[Subject, float]) -> float:
+    """The rate that most other ports of the same board have on this node; 0 where too few are known."""
+    board = window.facts.get(subject, {}).get("board")
+    others = [
+        rate
+        for other, rate in sorted(rates.items())
+        if board
+        and other != subject
+        and other.node == subject.node
+        and window.facts.get(other, {}).get("board") == board
+    ]
+    return mode(others) if len(others) >= limits.least_neighbours else 0.0
 
 
 def _fatal(window: Window, limits: Limits) -> Iterator[Finding]:
@@ -208,20 +226,18 @@ def _recoveries(window: Window, limits: Limits) -> Iterator[Finding]:
 
 
 def _saturated(window: Window) -> Iterator[Finding]:
-    stuck: dict[Subject, dict[str, float]] = {}
-    for metric, largest in LARGEST.items():
-        for subject, series in each(window, metric):
-            state = held(series, lambda value, largest=largest: value == largest)  # type: ignore[misc]
-            if state is not None and state.seconds > 0:
-                stuck.setdefault(subject, {})[metric] = state.since
-    for subject in sorted(stuck):
-        names = ", ".join(stuck[subject])
-        yield _found(
-            subject,
-            Severity.UNKNOWN,
-            "ib_counter_saturated",
-            f"{label(window, subject)}: {names} stand at their largest value and can't show new errors; "
-            f"clear them with perfquery -R",
-            min(stuck[subject].values()),
-            counters=list(stuck[subject]),
-        )
+    """The reader knows which counters are short, and names in the facts those that stand at their end."""
+    for subject, series in each(window, "saturated_counters"):
+        state = held(series, lambda value: value > 0)
+        named = window.facts.get(subject, {}).get("saturated")
+        counters = [name for name in JUDGED if isinstance(named, list) and name in named]
+        if state is not None and counters:
+            yield _found(
+                subject,
+                Severity.UNKNOWN,
+                "ib_counter_saturated",
+                f"{label(window, subject)}: {', '.join(counters)} stand at their largest value and can't show new "
+                "errors; clear them with perfquery -R",
+                state.since,
+                counters=counters,
+            )

@@ -31,7 +31,7 @@ class Limits(Thresholds):
     least_neighbours: int = 3
     """Loaded neighbours that a median needs (ours)."""
     over_ratio: float = 1.1
-    """Of its own limit: NVML's power is a mean over 1 s, and its accuracy 5 W (nvml.h), so this is no peak."""
+    """Of its own limit: NVML's power is a mean over 1 s and good to 5 % (nvml.h), and this is a mean of those."""
     limit_ratio: float = 0.99
     """Of the limit that most neighbours have."""
 

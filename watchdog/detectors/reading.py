@@ -1,10 +1,10 @@
 """What detectors ask of a window: subjects in order, facts as numbers, a GPU's neighbours. It judges nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from math import isfinite
 
-from watchdog.vocabulary.samples import Series, Window
+from watchdog.vocabulary.samples import Event, Series, Window
 from watchdog.vocabulary.subjects import Subject
 
 
@@ -32,6 +32,17 @@ def number(window: Window, subject: Subject, fact: str) -> float | None:
     """A fact of the subject, where it is a finite number."""
     value = window.facts.get(subject, {}).get(fact)
     return float(value) if isinstance(value, int | float) and isfinite(value) else None
+
+
+def count_of(event: Event) -> int:
+    """How many equal lines an event stands for: a reader may have put a storm into one."""
+    count = event.data.get("count", 1)
+    return count if isinstance(count, int) else 1
+
+
+def last_at(events: Sequence[Event]) -> float:
+    """When the last line was printed."""
+    return max(float(last) if isinstance(last := e.data.get("last_at"), int | float) else e.at for e in events)
 
 
 def label(window: Window, subject: Subject) -> str:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import NamedTuple
 
-from watchdog.detectors.reading import Thresholds, label
+from watchdog.detectors.reading import Thresholds, count_of, label, last_at
 from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.samples import Event, Window
 from watchdog.vocabulary.subjects import Subject
@@ -76,7 +76,7 @@ def _judge(window: Window, limits: Limits, key: _Key, events: Sequence[Event], o
         more["follows"] = f"{cause.kind} {cause.code} on {label(window, cause.subject)}"
     if severity is Severity.OK:
         return None
-    count = max(Counter(str(event.data.get("source", "")) for event in events).values())
+    count = _count(events)
     times = f", {count} times" if count > 1 else ""
     follows = f"; follows {more['follows']}" if "follows" in more else ""
     advice = f"; {more['advice']}" if "advice" in more else ""
@@ -93,13 +93,21 @@ def _judge(window: Window, limits: Limits, key: _Key, events: Sequence[Event], o
             "code": key.code,
             "count": count,
             "num_bursts": len(_bursts(events, limits)),
-            "last_at": events[-1].at,
+            "last_at": last_at(events),
             "printed_severity": gravest.severity,
             "line": (gravest.line or gravest.message)[:_LONGEST_LINE],
             **{name: gravest.data[name] for name in ("pid", "process", "link", "previous_xid") if name in gravest.data},
             **more,
         },
     )
+
+
+def _count(events: Sequence[Event]) -> int:
+    """Lines of the reader that saw the most: kernel log and NVML tell of the same errors."""
+    counts: Counter[str] = Counter()
+    for event in events:
+        counts[str(event.data.get("source", ""))] += count_of(event)
+    return max(counts.values())
 
 
 def _is_application(key: _Key, event: Event) -> bool:

@@ -189,10 +189,11 @@ def sick() -> dict[str, Window]:
                     severity="critical",
                     action="inspect",
                     message="a file system is read-only from here on",
-                    data={"label": "fs_readonly"},
+                    data={"label": "fs_readonly", "count": 3},
                 )
             ]
         ),
+        "dcgm_health": node_of(2, {1: {"dcgm_health": 2}}),
         "host_memory": window(rows(NODE, memory_available_bytes=1e10, memory_total_bytes=2e12)),
         "disk_full": window(rows(disk, free_bytes=lambda age: 1e11 + age * 1e7, total_bytes=7e12)),
         "storage_slow": window(rows(disk, write_latency_seconds=lambda age: 5.0 if age < 60 else 0.01)),

@@ -1,7 +1,7 @@
 """Against this GPU's own burn-in."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.baseline_drift import Limits, detect
@@ -64,6 +64,17 @@ def test_a_rate_that_is_reported_under_the_baselines_name(make):
     assert codes["rate_below_baseline"].evidence["below_ratio"] == pytest.approx(0.1096, abs=1e-4)
 
 
+def test_the_worst_of_several_is_the_finding(make):
+    """One finding a code: the same fault in two figures is one fault."""
+    both = found(make, temperature_celsius=75, memory_temperature_celsius=95)
+    assert both["hotter_than_baseline"].evidence["metric"] == "memory_temperature_celsius"
+    window = make.node_of(2, {1: {"temperature_celsius": 75, "memory_temperature_celsius": 95}})
+    assert len(detect(window, LIMITS)) == 1
+    rates = {"a a_per_second": 100.0, "b b_per_second": 100.0}
+    slow = found(make, {"baseline": rates}, **{"a a_per_second": 94, "b b_per_second": 70})
+    assert slow["rate_below_baseline"].evidence["metric"] == "b b_per_second"
+
+
 def test_a_gpu_that_is_not_loaded_or_not_for_long_is_not_compared(make):
     assert found(make, sm_clock_hertz=0.345e9, utilization_ratio=0.2) == {}
     assert found(make, sm_clock_hertz=1e9, utilization_ratio=lambda age: 1 if age <= 290 else 0) == {}
@@ -74,6 +85,7 @@ def test_without_a_baseline_there_is_nothing_to_compare(make):
     assert found(make, {"baseline": {"gemm bf16 sm_clock_hertz": "fast"}}, sm_clock_hertz=1e9) == {}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0.3e9, 1.98e9), st.floats(0.3e9, 1.98e9))
 def test_a_lower_clock_is_never_milder(make, one, other):
     def severity(clock):

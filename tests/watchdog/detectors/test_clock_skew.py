@@ -1,7 +1,7 @@
 """Clocks that are off."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.clock_skew import Limits, detect
@@ -36,6 +36,29 @@ def test_the_figures(make):
     assert found.evidence == {"offset_seconds": -0.2, "limit_seconds": 0.05, "seconds": 600}
 
 
+@pytest.mark.parametrize(("step", "age", "is_found"), [(0.9, 100, False), (1.0, 100, True), (-3600, 600, True)])
+def test_a_clock_that_was_set_at_once(make, step, age, is_found):
+    values = {"clock_step_seconds": lambda now: step if now == age else 1e-6}
+    found = detect(make.window(make.rows(make.NODE, **values)), Limits())
+    assert [(f.code, f.severity, f.since) for f in found] == [
+        ("clock_skew_step", Severity.WARN, make.NOW - age)
+    ] * is_found
+
+
+@pytest.mark.parametrize(
+    ("synchronised", "error", "seconds", "is_found"),
+    [(0, 16, 600, True), (0, 15, 600, False), (0, 16, 590, False), (1, 16, 600, False)],
+)
+def test_a_clock_that_runs_free(make, synchronised, error, seconds, is_found):
+    values = {
+        "clock_synchronised": lambda age: synchronised if age <= seconds else 1,
+        "clock_max_error_seconds": error,
+    }
+    found = detect(make.window(make.rows(make.NODE, 700, **values)), Limits())
+    assert [(f.code, f.severity) for f in found] == [("clock_skew_unsynchronised", Severity.WARN)] * is_found
+
+
+@settings(deadline=None, max_examples=50)
 @given(st.floats(-400, 400), st.floats(-400, 400))
 def test_farther_off_is_never_milder(make, one, other):
     near, far = sorted((one, other), key=abs)

@@ -1,6 +1,6 @@
 """Growth over resets."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.counters import Growth, growth
@@ -36,6 +36,7 @@ def test_a_young_series_has_no_rate_of_its_own():
     assert grown.rate(60, 1) == 300
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=20))
 def test_it_is_the_increase_of_the_series(values):
     grown = growth(Series(range(len(values)), values), 0)

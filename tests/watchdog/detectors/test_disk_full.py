@@ -1,7 +1,7 @@
 """Disks that fill."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.disk_full import Limits, detect
@@ -68,11 +68,19 @@ def test_one_reading_of_a_full_disk_is_certain(make):
     assert [(f.code, f.severity) for f in detect(window, LIMITS)] == [("disk_full", FAIL)]
 
 
+def test_inodes_run_out_too(make):
+    window = make.window(make.rows(DISK, 60, free_inodes=3e4, total_inodes=1e6))
+    (one,) = detect(window, LIMITS)
+    assert (one.code, one.severity) == ("disk_inodes_full", WARN)
+    assert one.message.startswith("/data has 3.0% of its inodes free, 30.0 kinodes")
+
+
 def test_without_a_total_the_pace_still_tells(make):
     window = make.window(make.rows(DISK, 900, free_bytes=lambda age: 1e11 + age * 1e8))
     assert [f.code for f in detect(window, LIMITS)] == ["disk_full_soon"]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1e9), st.floats(0, 1e9))
 def test_less_space_and_a_faster_pace_are_never_milder(make, one, other, pace, other_pace):
     def severity(ratio, pace):

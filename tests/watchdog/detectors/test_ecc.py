@@ -1,7 +1,7 @@
 """Memory errors that are new."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.ecc import Limits, detect
@@ -49,6 +49,7 @@ def test_sram_past_the_limit_is_due_for_replacement(make):
     assert (found.severity, found.action, found.since) == (Severity.FAIL, "contact_support", make.NOW - 600)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_more_errors_never_make_a_milder_finding(make, one, other):
     def worst(count, metric):

@@ -30,12 +30,12 @@ def test_a_lost_gpu_is_not_missing_too(make):
 
 @pytest.mark.parametrize(("silent_seconds", "is_missing"), [(30, False), (40, True)])
 def test_a_gpu_that_is_no_longer_read_while_others_are(make, silent_seconds, is_missing):
-    window = node(make, make.gpu_rows(0), make.rows(make.gpu(1), until=silent_seconds, power_watts=500), known=2)
+    window = node(make, make.gpu_rows(0), make.rows(make.gpu(1), until=silent_seconds, lost=0), known=2)
     assert found(window) == [("node001/gpu:GPU-0001", "gpu_missing", FAIL)] * is_missing
 
 
 def test_the_figures(make):
-    window = node(make, make.gpu_rows(0), make.rows(make.gpu(1), until=100, power_watts=500), known=2)
+    window = node(make, make.gpu_rows(0), make.rows(make.gpu(1), until=100, lost=0), known=2)
     (one,) = detect(window, LIMITS)
     assert one.message == "gpu1 gave no reading since 100 s, while 1 others did"
     assert (one.since, one.action, one.evidence) == (
@@ -51,16 +51,21 @@ def test_a_gpu_whose_silence_is_reported_is_not_missing(make):
     assert found(node(make, make.gpu_rows(0), silent, known=2)) == []
 
 
+def test_a_gpu_that_only_the_bus_still_shows_is_not_read(make):
+    on_the_bus = make.rows(make.gpu(1), pcie_width=16, pcie_generation=1)
+    assert found(node(make, make.gpu_rows(0), on_the_bus, known=2)) == [("node001/gpu:GPU-0001", "gpu_missing", FAIL)]
+
+
 def test_fewer_than_the_node_must_have(make):
     window = node(make, *(make.gpu_rows(i) for i in range(7)), expected=8, known=7)
-    assert found(window) == [("node001", "gpus_missing", FAIL)]
+    assert found(window) == [("node001", "gpu_missing", FAIL)]
     assert detect(window, LIMITS)[0].evidence["num_gpus"] == 7
     assert found(node(make, *(make.gpu_rows(i) for i in range(8)), expected=8)) == []
     assert found(node(make, *(make.gpu_rows(i) for i in range(8)), expected=4)) == []
 
 
 def test_silence_of_all_of_them_blames_none(make):
-    groups = [make.rows(make.gpu(i), until=60, power_watts=500) for i in range(8)]
+    groups = [make.rows(make.gpu(i), until=60, lost=0) for i in range(8)]
     window = node(make, *groups, expected=8)
     assert found(window) == [("node001", "gpus_not_read", UNKNOWN)]
     assert detect(window, LIMITS)[0].since == make.NOW - 60
@@ -74,7 +79,7 @@ def test_a_node_without_gpus_that_needs_none_is_well(make):
 
 
 def test_a_daemon_that_just_began_does_not_fail_what_it_has_not_read_yet(make):
-    assert found(node(make, make.rows(make.gpu(0), 5, period=5, power_watts=500), known=2)) == []
-    assert found(node(make, make.rows(make.gpu(0), 10, period=5, power_watts=500), known=2)) == [
+    assert found(node(make, make.rows(make.gpu(0), 5, period=5, lost=0), known=2)) == []
+    assert found(node(make, make.rows(make.gpu(0), 10, period=5, lost=0), known=2)) == [
         ("node001/gpu:GPU-0001", "gpu_missing", FAIL)
     ]

@@ -1,7 +1,7 @@
 """The picture of a collective that does not end."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.gpu_stuck import Limits, detect
@@ -92,6 +92,7 @@ def test_an_idle_gpu_and_a_training_gpu_are_not_stuck(make):
     assert list(detect(make.node_of(2, {0: idle}), LIMITS)) == []
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 600), st.integers(0, 600))
 def test_a_longer_picture_is_never_milder(make, one, other):
     longer, shorter = (severity(make, power_watts=since(s, 130, 690)) for s in (max(one, other), min(one, other)))

@@ -1,6 +1,6 @@
 """Durations run from reading to reading."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.held import GAP_SECONDS, Held, held, together
@@ -43,6 +43,7 @@ def test_states_that_never_met_or_are_not_known_are_not_together():
     assert together() is None
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.floats(0, 20), min_size=1, max_size=30), st.integers(0, 29), st.floats(0, 20))
 def test_a_worse_value_never_shortens_a_state(values, index, more):
     index %= len(values)

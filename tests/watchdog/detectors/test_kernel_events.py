@@ -4,6 +4,7 @@ import pytest
 
 from watchdog.collectors.kmsg_rules import RULES
 from watchdog.detectors.kernel_events import KINDS, Limits, detect
+from watchdog.vocabulary.families import event_code
 from watchdog.vocabulary.findings import Severity
 from watchdog.vocabulary.samples import Event
 from watchdog.vocabulary.subjects import Subject
@@ -12,6 +13,7 @@ DISK = Subject("node001", "disk", "nvme0n1")
 
 
 def event(make, age, severity="critical", **changes):
+    """As the kernel log's reader makes it; equal lines of one look come as one event with a count."""
     fields = {"kind": "io_error", "subject": DISK, "action": "inspect", "message": "a disk could not be read"}
     data = {"label": "io_error"}
     return Event(at=make.NOW - age, severity=severity, **{**fields, "data": data, "line": "I/O error", **changes})
@@ -35,6 +37,18 @@ def test_repeats_are_one_finding_as_grave_as_the_gravest(make):
     (found,) = detect(make.window(events=events), Limits())
     assert (found.severity, found.evidence["count"], found.since) == (Severity.FAIL, 81, make.NOW - 90)
     assert found.message == "a disk could not be read (nvme0n1, 81 times)"
+    assert found.evidence["labels"] == ["io_error"]
+
+
+def test_a_storm_in_one_event_keeps_its_count(make):
+    storm = event(make, 60, data={"label": "io_error", "count": 4000, "last_at": make.NOW - 20})
+    (found,) = detect(make.window(events=[storm]), Limits(repeats=4000))
+    assert (found.evidence["count"], found.evidence["last_at"]) == (4000, make.NOW - 20)
+
+
+def test_event_and_finding_have_one_code_so_that_they_are_one_incident(make):
+    (found,) = detect(make.window(events=[event(make, 5, kind="oom", data={"label": "oom_kill"})]), Limits())
+    assert found.code == event_code("oom", None) == "oom"
 
 
 def test_a_noisy_host_can_be_calmed(make):

@@ -1,7 +1,7 @@
 """Links between GPUs."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.nvlink import Limits, detect
@@ -79,6 +79,7 @@ def test_an_unhealthy_fabric_warns(make):
     assert {code: f.severity for code, f in found(make, fabric_health=3).items()} == {"fabric_unhealthy": WARN}
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0, 1000), st.floats(0, 1000))
 def test_more_errors_never_make_a_milder_finding(make, one, other):
     def severity(rate):

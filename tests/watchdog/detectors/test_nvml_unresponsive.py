@@ -1,7 +1,7 @@
 """Silence of the driver."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.nvml_unresponsive import Limits, detect
@@ -46,6 +46,7 @@ def test_an_old_word_says_nothing_of_now(make):
     assert severity(make, make.gpu(1), 30, age=61) is Severity.OK
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0, 200), st.floats(0, 200))
 def test_a_longer_silence_is_never_milder(make, one, other):
     for subject in (make.gpu(0), make.NODE):

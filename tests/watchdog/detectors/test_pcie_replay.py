@@ -1,7 +1,7 @@
 """Replays against what the link's bit error rate allows."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.pcie_replay import Limits, detect, expected_per_minute
@@ -52,6 +52,7 @@ def test_a_link_that_nobody_knows_is_not_judged(make):
     assert [f.evidence["limit_per_minute"] for f in detect(window, LIMITS)] == [31]
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 6))
 def test_more_replays_never_make_a_milder_finding(make, one, other, generation):
     def is_found(replays):

@@ -1,7 +1,7 @@
 """Links narrower or slower than they can be."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.pcie_width import Limits, detect
@@ -53,6 +53,7 @@ def test_a_link_at_full_speed_once_in_the_time_is_well(make):
     assert found(make.node_of(2, {1: {"pcie_generation": lambda age: 5 if age == 20 else 1}})) == []
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from([1, 2, 4, 8, 16]), st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 5), st.integers(1, 5))
 def test_a_narrower_link_never_makes_a_milder_finding(make, width, other_width, generation, other_generation):
     def severity(generation, width):

@@ -1,7 +1,7 @@
 """Power against the neighbours' and against the limit."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.power import Limits, detect
@@ -69,6 +69,7 @@ def test_power_that_is_not_read_gives_nothing(make):
     assert codes(make.node_of(8, {3: {"power_watts": lambda age: None}})) == []
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.integers(50, 700), st.integers(50, 700))
 def test_less_power_never_makes_a_milder_finding(make, one, other):
     def is_found(watts):

@@ -1,7 +1,7 @@
 """Storage against itself."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.storage_slow import Limits, detect
@@ -36,8 +36,33 @@ def test_a_fast_disk_may_be_ten_times_slower_and_nobody_notices(make):
 
 def test_the_figures(make):
     (one,) = found(make, recent(1.5), "write")
-    assert one.message == "a write on /scratch takes 1.5 s, 50 times its own 0.03 s"
+    assert one.message == "a write probe of /scratch takes 1.5 s, 50 times its own 0.03 s"
     assert (one.since, one.evidence["usual_seconds"], one.evidence["way"]) == (make.NOW - 60, 0.03, "write")
+
+
+def test_the_slowest_way_is_the_finding(make):
+    ways = {
+        "read_latency_seconds": recent(1.0),
+        "write_latency_seconds": recent(3.0),
+        "metadata_latency_seconds": recent(2.0),
+    }
+    (one,) = detect(make.window(make.rows(PATH, 600, period=30, **ways)), LIMITS)
+    assert one.evidence["way"] == "write"
+
+
+@pytest.mark.parametrize(("seconds", "is_found"), [(0, False), (9.9, False), (10, True), (400, True)])
+def test_a_mount_that_hangs(make, seconds, is_found):
+    window = make.window(make.rows(PATH, 0, storage_silent_seconds=seconds))
+    silent = [(f.code, f.severity, f.since) for f in detect(window, LIMITS)]
+    assert silent == [("storage_silent", FAIL, make.NOW - seconds)] * is_found
+
+
+def test_a_probe_that_fails_twice_warns_and_says_why(make):
+    facts = {PATH: {"probe_error": "No space left on device"}}
+    (one,) = detect(make.window(make.rows(PATH, 30, period=30, probe_failed=1), facts=facts), LIMITS)
+    assert (one.code, one.severity) == ("storage_failed", WARN)
+    assert one.message.endswith("read back: No space left on device")
+    assert list(detect(make.window(make.rows(PATH, 0, probe_failed=1), facts=facts), LIMITS)) == []
 
 
 def test_one_slow_probe_is_a_hiccup(make):
@@ -60,6 +85,7 @@ def test_a_few_probes_are_no_past(make):
     assert found(make, 20.0, seconds=30) == []
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(0.001, 30), st.floats(0.001, 30))
 def test_a_longer_wait_is_never_milder(make, one, other):
     def severity(latency):

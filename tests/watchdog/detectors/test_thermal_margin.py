@@ -1,7 +1,7 @@
 """Close to slowing down by heat."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.detectors.thermal_margin import Limits, detect
@@ -47,6 +47,7 @@ def test_an_a100_without_a_margin_gives_nothing(make):
     assert list(detect(make.node_of(1, {0: {"temperature_margin_celsius": lambda age: None}}), LIMITS)) == []
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(st.integers(-10, 6), min_size=13, max_size=13), st.integers(0, 12), st.integers(1, 10))
 def test_a_smaller_margin_never_makes_a_milder_finding(make, margins, index, less):
     worse = [*margins]
