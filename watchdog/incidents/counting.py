@@ -1,6 +1,7 @@
 """Events go into tallies: constant work for each event of a kind already seen, whatever their number.
 
-Events with a kind of `REPAIRS` are no faults: they say that a reboot or a reset was done, and what comes after is new.
+An event may stand for many equal ones: ``count`` and ``last_at`` of its data say so. Events with a kind of `REPAIRS`
+are no faults: they say that a reboot or a reset was done, and what comes after is new.
 """
 
 from collections.abc import Iterable
@@ -27,11 +28,22 @@ class _Counter:
     last: Event
     names: str
     fresh_until: float
+    last_at: float
     count: int = 0
 
     def fits(self, event: Event) -> bool:
         """Whether the event changes nothing but the count."""
         return event.at <= self.fresh_until and (not event.data or previous_code(event) in ("", self.names))
+
+    def add(self, event: Event) -> None:
+        """Count it."""
+        self.last = event
+        if event.data:
+            self.count += count_of(event)
+            self.last_at = max(self.last_at, _last_at(event))
+        else:
+            self.count += 1
+            self.last_at = event.at if event.at > self.last_at else self.last_at
 
 
 _Counters = dict[tuple[Subject, str, int | None], _Counter]
@@ -45,17 +57,23 @@ def count_events(desk: Desk, events: Iterable[Event]) -> None:
             _flush(desk, counters)
             _repair(desk, event)
             continue
-        counter = counters.get((event.subject, event.kind, event.code))
+        part = (event.subject, event.kind, event.code)
+        counter = counters.get(part)
         if counter is None or not counter.fits(event):
             _flush(desk, counters)
             counter = _begin(desk, event)
             if counter is None:
-                desk.num_unclaimed += 1
+                desk.num_unclaimed += count_of(event)
                 continue
-            counters[(event.subject, event.kind, event.code)] = counter
-        counter.count += 1
-        counter.last = event
+            counters[part] = counter
+        counter.add(event)
     _flush(desk, counters)
+
+
+def count_of(event: Event) -> int:
+    """How many equal lines an event stands for: a reader puts a storm of them into one event."""
+    count = event.data.get("count", 1)
+    return count if isinstance(count, int) and count > 0 else 1
 
 
 def previous_code(event: Event) -> str:
@@ -64,16 +82,21 @@ def previous_code(event: Event) -> str:
     return f"xid_{previous}" if isinstance(previous, int) and not isinstance(previous, bool) else ""
 
 
+def _last_at(event: Event) -> float:
+    last = event.data.get("last_at")
+    return max(event.at, float(last)) if isinstance(last, int | float) else event.at
+
+
 def _begin(desk: Desk, event: Event) -> _Counter | None:
     """The counter of an event's tally, which is made when it is new; None when there is no room for another."""
-    key = tally_key(event.subject, event_code(event.kind, event.code))
+    code = event_code(event.kind, event.code)
+    key = tally_key(event.subject, code)
     _start_over(desk, key, event)
     tally = desk.tallies.get(key)
     names = previous_code(event)
     if tally is None:
         if len(desk.tallies) >= desk.limits.most_tallies:
             return None
-        code = event_code(event.kind, event.code)
         tally = Tally(key=key, subject=event.subject, code=code, first_at=event.at, last_at=event.at, names=names)
         desk.tallies[key] = replace(tally, message=event.message)
         desk.join(key)
@@ -82,7 +105,9 @@ def _begin(desk: Desk, event: Event) -> _Counter | None:
         desk.rejoin(key)
     is_loose = desk.case_of(key) is None
     fresh_until = desk.tallies[key].first_at + desk.limits.loose_seconds if is_loose else float("inf")
-    return _Counter(key=key, first=event, last=event, names=desk.tallies[key].names, fresh_until=fresh_until)
+    return _Counter(
+        key=key, first=event, last=event, names=desk.tallies[key].names, fresh_until=fresh_until, last_at=event.at
+    )
 
 
 def _start_over(desk: Desk, key: str, event: Event) -> None:
@@ -120,12 +145,12 @@ def _flush(desk: Desk, counters: _Counters) -> None:
     """Put what was counted into the tallies."""
     for counter in counters.values():
         tally = desk.tallies[counter.key]
-        is_newest = tally.last is None or counter.last.at >= tally.last_at
+        is_newest = tally.last is None or counter.last_at >= tally.last_at
         is_told = tally.has_finding and tally.family is not Family.VERDICT
         desk.tallies[counter.key] = replace(
             tally,
             num_events=tally.num_events + counter.count,
-            last_at=max(tally.last_at, counter.last.at),
+            last_at=max(tally.last_at, counter.last_at),
             action=counter.last.action if is_newest and not is_told else tally.action,
             first=event_record(counter.first) if tally.first is None else tally.first,
             last=event_record(counter.last) if is_newest else tally.last,

@@ -59,7 +59,11 @@ def _title(root: Tally, members: Sequence[Tally]) -> str:
 def _action(root: Tally, members: Sequence[Tally], past: Sequence[Past], limits: IncidentLimits) -> str:
     """The driver's own verdict first, then the gravest finding's; a repair that did not last asks for a person."""
     severity = max(tally.severity for tally in members)
-    verdicts = [tally for tally in members if tally.family is Family.VERDICT and tally.action != "none"]
+    verdicts = [
+        tally
+        for tally in members
+        if tally.family is Family.VERDICT and tally.action != "none" and (tally.is_standing or tally.num_events)
+    ]
     found = [tally for tally in members if tally.has_finding]
     if verdicts:
         action = max(verdicts, key=lambda one: (one.subject == root.subject, _rank(one.action), one.last_at)).action

@@ -28,7 +28,9 @@ def judge(desk: Desk, findings: Sequence[Finding], now: float) -> None:
         streak = Streak(count=known.count + 1 if known else 1, since=known.since if known else now, tally=key)
         desk.streaks[name] = streak
         if not _is_muted(desk, name, key, finding):
-            _take(desk, key, finding, is_confirmed=is_confirmed(finding, streak, now, desk.limits), now=now)
+            was_printed = key in desk.tallies and desk.tallies[key].num_events > 0
+            is_certain = was_printed or is_confirmed(finding, streak, now, desk.limits)
+            _take(desk, key, finding, is_confirmed=is_certain, now=now)
     desk.muted = {name: at for name, at in desk.muted.items() if name in desk.streaks}
 
 
@@ -43,7 +45,7 @@ def place(finding: Finding) -> tuple[Subject, str]:
 
 
 def is_confirmed(finding: Finding, streak: Streak, now: float, limits: IncidentLimits) -> bool:
-    """Whether a finding opens an incident: at once when it is certain, else when it stood long enough."""
+    """Whether a finding alone opens an incident: at once when it is certain, else when it stood long enough."""
     if finding.severity is Severity.FAIL or finding.code.startswith(limits.certain):
         return True
     return streak.count >= limits.open_judgements and now - streak.since >= limits.open_seconds

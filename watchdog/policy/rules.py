@@ -3,7 +3,8 @@
 1. Nothing known is no reason to act; an application's own errors never are one.
 2. The driver's own verdict (field 230, Xid 154) decides the repair.
 3. A contained or remapped memory error (63, 94, remapping pending) waits for the next checkpoint.
-4. A failure that needs a reset, a reboot or a person takes the node away: drain. Slow or hot is excluded, not drained.
+4. A failure that needs a reset, a reboot or a person takes the node away: drain. Slow, hot or narrow is excluded, not
+   drained; a full disk or tight memory is for people.
 5. A warning that needs a reset asks for a checkpoint; any other warning is for people to read.
 """
 
@@ -24,6 +25,8 @@ _WAITS: dict[str, str] = {
     "xid_94": "the memory error was contained: the rank on it died, the GPU is usable after a reset",
 }
 """Codes that wait for the next checkpoint (NVIDIA's catalogue: 63 none, 94 restart the application)."""
+_GO_WITH_IT = frozenset({"ecc_uncorrected", "ecc_corrected", "row_remap_few_spares", "row_remap_no_spares", "xid_92"})
+"""Counters and warnings of the very errors above: they ask for no more than those do."""
 _FROM_VERDICT, _FROM_FAIL, _FROM_WARN = 1.0, 0.9, 0.6
 """Confidence, our own scale: the driver says so; a detector is certain; it is likely."""
 
@@ -65,15 +68,18 @@ def _by_word(incident: Incident, family: Family, word: str, *, is_verdict: bool)
         return _wish(incident, Action.SAVE, says, confidence)
     if family is Family.TRAINING or not is_fail or word not in _RESETS | _PEOPLE:
         return _wish(incident, Action.NONE, f"{says}: nothing for the run to do", confidence)
-    is_usable = family in (Family.SYMPTOM, Family.HOST) and word in _PEOPLE
+    if family is Family.HOST and word in _PEOPLE:
+        return _wish(incident, Action.NONE, f"{says}: for people to look at", confidence)
+    is_usable = family in (Family.SYMPTOM, Family.BUS) and word in _PEOPLE
     return _wish(incident, Action.EXCLUDE if is_usable else Action.DRAIN, says, confidence)
 
 
 def _only_waits(incident: Incident) -> bool:
     """Whether every hardware code in it may wait for a checkpoint, and a repair has not failed already."""
     ignored = (Family.APPLICATION, Family.TRAINING, Family.VERDICT)
-    codes = [code for code in incident.codes if family_of(code) not in ignored]
-    return bool(codes) and all(code in _WAITS for code in codes) and incident.action not in _PEOPLE
+    codes = {code for code in incident.codes if family_of(code) not in ignored}
+    has_failed_before = incident.severity is Severity.FAIL and incident.action in _PEOPLE
+    return not codes.isdisjoint(_WAITS) and codes <= _WAITS.keys() | _GO_WITH_IT and not has_failed_before
 
 
 def _verdict(incident: Incident, findings: Iterable[Finding]) -> str:

@@ -50,7 +50,7 @@ FALLEN = found("xid_79", action="reboot_node", since=100.0)
 def test_the_cascade_of_12_seconds_is_one_incident_with_the_fallen_gpu_as_root():
     """gpud sxid/README.md: Xid 79, then 12 s later SXid 20034 on three switches, then 45 on the peers."""
     events = (
-        Event(kind="aer", subject=NODE, at=99.9, severity="fatal", line="pcieport: AER: Uncorrected (Fatal)"),
+        Event(kind="aer", subject=NODE, at=99.9, severity="fatal", data={"label": "aer_fatal"}),
         xid(79, 100.0, gpu(4), action="reboot_node"),
         *(Event(kind="sxid", subject=switch(i), at=112.0 + i / 100, code=20034) for i in range(3)),
         *(xid(45, 112.4 + i / 10, gpu(i), data={"previous_xid": 79}) for i in (0, 1, 2, 3, 5, 6, 7)),
@@ -94,6 +94,15 @@ def test_a_quarter_of_a_million_equal_events_are_one_incident_with_bounded_evide
         ("event", events[-1].at),
     ]
     assert len(json.dumps(to_json(book))) < 10_000
+
+
+def test_an_event_that_stands_for_many_lines_counts_as_many():
+    storm = xid(13, 100.0, data={"count": 629, "last_at": 131.0})
+    book = after(Book(), 131.0, found("xid_13", severity=Severity.WARN, since=100.0), events=(storm, xid(13, 131.5)))
+    assert (book.open[0].count, book.open[0].updated_at) == (630, 131.5)
+    loose = after(Book(), 131.0, events=(storm,))
+    assert after(loose, 131.0 + LIMITS.loose_seconds).num_unclaimed == 0
+    assert after(loose, 131.1 + LIMITS.loose_seconds).num_unclaimed == 629
 
 
 def test_more_different_events_than_there_is_room_for_are_counted_and_the_failure_still_opens():
@@ -158,6 +167,20 @@ def test_a_warning_opens_after_three_judgements_over_ten_seconds_and_not_after_a
         book = after(book, now, warm)
     assert book.open == ()
     assert [incident.root_code for incident in after(book, 110.0, warm).open] == ["thermal_margin"]
+
+
+def test_what_the_kernel_printed_opens_at_once():
+    line = Event(kind="nvme", subject=Subject("node1", "disk", "nvme4"), at=100.0)
+    said = found("nvme", line.subject, Severity.WARN, source="kernel_events", since=100.0)
+    (incident,) = after(Book(), 100.1, said, events=(line,)).open
+    assert (incident.root_code, incident.codes, incident.count) == ("nvme", ("nvme",), 1)
+
+
+def test_a_verdict_that_the_driver_took_back_decides_nothing():
+    asks = found("recovery_action", source="recovery_action", action="drain_reset", since=100.5)
+    book = after(Book(), 101.0, FALLEN, asks, events=(xid(79, 100.0),))
+    assert book.open[0].action == "drain_reset"
+    assert after(book, 106.0, FALLEN).open[0].action == "reboot_node"
 
 
 def test_a_warning_that_comes_and_goes_opens_nothing():

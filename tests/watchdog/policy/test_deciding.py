@@ -81,7 +81,9 @@ def outcomes(decision: Decision) -> list[tuple[str, str, str]]:
         ("thermal_margin", "inspect", Severity.WARN, None),
         ("drift", "inspect", Severity.FAIL, Action.EXCLUDE),
         ("pcie_width", "reset_gpu", Severity.WARN, Action.SAVE),
-        ("disk_full", "none", Severity.FAIL, None),
+        ("pcie_narrow", "inspect", Severity.FAIL, Action.EXCLUDE),
+        ("disk_full", "inspect", Severity.FAIL, None),
+        ("kernel_panic", "reboot_node", Severity.FAIL, Action.DRAIN),
         ("loss_diverged", "stop_job", Severity.FAIL, Action.STOP),
         ("loss_spike", "inspect", Severity.FAIL, None),
         ("xid_13", "restart_app", Severity.FAIL, None),
@@ -95,6 +97,23 @@ def outcomes(decision: Decision) -> list[tuple[str, str, str]]:
 def test_what_each_fault_asks_of_a_run(code, action, severity, expected):
     signal = decided(incident(code, action, severity=severity)).signal
     assert (signal.action if signal else None) is expected
+
+
+@pytest.mark.parametrize(
+    ("codes", "action", "severity", "expected"),
+    [
+        (("xid_63", "xid_94", "ecc_uncorrected", "row_remap_pending", "xid_43"), "reset_gpu", "FAIL", Action.SAVE),
+        (("row_remap_pending", "row_remap_few_spares"), "inspect", "WARN", Action.SAVE),
+        (("xid_48", "xid_63", "xid_94"), "reset_gpu", "FAIL", Action.DRAIN),
+        (("xid_63", "xid_64"), "reset_gpu", "FAIL", Action.DRAIN),
+        (("xid_94", "ecc_sram_threshold"), "contact_support", "FAIL", Action.DRAIN),
+        (("ecc_uncorrected",), "reset_gpu", "FAIL", Action.DRAIN),
+    ],
+)
+def test_a_memory_error_waits_for_a_checkpoint_only_when_nothing_graver_goes_with_it(codes, action, severity, expected):
+    signal = decided(incident(codes[0], action, codes=codes, severity=Severity[severity])).signal
+    assert signal is not None
+    assert signal.action is expected
 
 
 def test_a_signal_says_what_why_for_whom_and_until_when():
