@@ -13,7 +13,7 @@ from watchdog.exporter.metrics import METRICS
 
 ROOT = Path(__file__).parents[2]
 BOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "deploy/grafana").glob("*.json")}
-PAGE = ROOT / "tests" / "watchdog" / "golden" / "metrics.prom"
+PAGE = ROOT / "tests" / "watchdog" / "exporter" / "golden.prom"
 VARIABLES = {
     "$instance": "node007",
     "$gpu": ".*",

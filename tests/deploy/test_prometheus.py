@@ -15,6 +15,7 @@ from watchdog.state import State
 from watchdog.vocabulary.findings import Severity
 from watchdog.vocabulary.samples import Row
 from watchdog.vocabulary.subjects import Subject
+from watchdog.xids import xids
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "prometheus"
@@ -72,8 +73,17 @@ def test_an_alert_s_expression_names_only_labels_that_its_metric_has(name: str) 
         assert set(re.findall(r"(\w+)\s*(?:!?=~?|!~)", selector)) - labels[metric] == set()
 
 
-def page(**xids: float) -> str:
-    """A node with one GPU; `xids`: when each Xid came."""
+def test_the_codes_that_wake_somebody_and_those_that_alert_nobody_are_the_catalogue_s() -> None:
+    wake, wake_again, quiet = re.findall(r'xid(?:=~|!~)"([\d|]+)"', RULES)
+    gone = ("reset_gpu", "reboot_node", "drain_reset")
+    grave = [one.code for one in xids().values() if one.severity in ("critical", "fatal") and one.action in gone]
+    nobodys = [one.code for one in xids().values() if one.severity == "info" or one.group == "application"]
+    assert wake == wake_again == "|".join(map(str, grave))
+    assert quiet == "|".join(map(str, nobodys))
+
+
+def page(**came: float) -> str:
+    """A node with one GPU; `came`: when each Xid did."""
     now = time.time()
     return render(
         State(
@@ -81,10 +91,10 @@ def page(**xids: float) -> str:
             at=now,
             started_at=now - 60,
             version="0.1.0",
-            severity=Severity.FAIL if xids else Severity.OK,
+            severity=Severity.FAIL if came else Severity.OK,
             rows={GPU: Row(subject=GPU, at=now, values={"power_watts": 500.0})},
             facts={GPU: {"index": 3, "pci_bus_id": "0000:1b:00.0"}},
-            xid_counts={(GPU.name, int(code.removeprefix("xid"))): (1, at) for code, at in xids.items()},
+            xid_counts={(GPU.name, int(code.removeprefix("xid"))): (1, at) for code, at in came.items()},
         )
     )
 

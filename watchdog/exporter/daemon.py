@@ -15,15 +15,12 @@ from watchdog.vocabulary.subjects import Subject
 STATES = tuple((level, level.name.lower()) for level in Severity)
 """Every severity with its word in labels."""
 
-COUNTERS = (
-    "kmsg_lost_records_total",
-    "nvml_restarts_total",
-    "store_commits_total",
-    "store_errors_total",
-    "api_rejected_total",
-)
+COUNTERS = ("store_rows_dropped_total", "store_items_refused_total", "store_refused_total", "drain_failures_total")
 """Counted by the daemon since it started. One that never moved is printed as 0, so that its first step has an increase;
 that is a count, not a reading that failed."""
+
+_COUNTED_ELSEWHERE = ("api_rejected_total",)
+"""As above, but only where somebody counts."""
 
 _NAMES = frozenset(family.name for family in METRICS)
 _COUNTER = re.compile(r"[a-z][a-z0-9_]*_total")
@@ -42,6 +39,12 @@ def daemon_points(state: State) -> Iterator[Point]:
         yield from _collector(collector)
     for name in COUNTERS:
         yield Point(f"fryer_{name}", (), state.counters.get(name, 0.0))
+    for name in _COUNTED_ELSEWHERE:
+        if name in state.counters:
+            yield Point(f"fryer_{name}", (), state.counters[name])
+    kmsg = state.rows.get(Subject(state.node, "process", "collector:kmsg"))
+    if kmsg is not None and "lost_records_total" in kmsg.values:
+        yield Point("fryer_kmsg_lost_records_total", (), kmsg.values["lost_records_total"])
     for action in Action:
         if action is not Action.NONE:
             yield Point(

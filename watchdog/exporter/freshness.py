@@ -7,10 +7,11 @@ from watchdog.vocabulary.samples import Row
 from watchdog.vocabulary.subjects import Kind
 
 READERS: dict[str, tuple[str, ...]] = {
-    "gpu": ("nvml", "dcgm", "pcie"),
-    "nic": ("infiniband",),
-    "disk": ("storage", "host"),
-    "node": ("host", "clock"),
+    "gpu": ("nvml", "dcgm", "dcgmi", "pcie"),
+    "nic": ("infiniband", "pcie"),
+    "disk": ("storage", "pcie"),
+    "switch": ("pcie",),
+    "node": ("host", "clock", "nvml", "pcie", "infiniband", "dcgmi"),
 }
 """Kinds of subjects, and the collectors that read them; the first is the one without which nothing is known."""
 

@@ -44,8 +44,16 @@ VALUES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "pcie_generation": ("gpu_pcie_generation", ()),
     "pcie_width": ("gpu_pcie_width", ()),
     "pcie_replays_total": ("gpu_pcie_replays_total", ()),
-    "pcie_rx_bytes_total": ("gpu_pcie_bytes_total", ("rx",)),
-    "pcie_tx_bytes_total": ("gpu_pcie_bytes_total", ("tx",)),
+    "pcie_rx_bytes_per_second": ("gpu_pcie_bytes_per_second", ("rx",)),
+    "pcie_tx_bytes_per_second": ("gpu_pcie_bytes_per_second", ("tx",)),
+    "nvlink_rx_bytes_per_second": ("gpu_nvlink_bytes_per_second", ("rx",)),
+    "nvlink_tx_bytes_per_second": ("gpu_nvlink_bytes_per_second", ("tx",)),
+    "graphics_active_ratio": ("gpu_activity_ratio", ("graphics",)),
+    "sm_active_ratio": ("gpu_activity_ratio", ("sm",)),
+    "sm_occupancy_ratio": ("gpu_activity_ratio", ("sm_occupancy",)),
+    "tensor_active_ratio": ("gpu_activity_ratio", ("tensor",)),
+    "dram_active_ratio": ("gpu_activity_ratio", ("dram",)),
+    "dcgm_health": ("gpu_dcgm_health", ()),
     "read_seconds": ("gpu_read_seconds", ()),
 }
 """Value of a row -> family, and its labels after ``gpu`` and ``uuid``."""
