@@ -7,6 +7,7 @@ says comes from `model`; here is only how C says it.
 
 import ctypes
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from ctypes import c_char_p, c_int, c_uint, c_ulonglong, c_void_p
@@ -36,6 +37,8 @@ _TIMEOUT, _LOST, _UNKNOWN = 10, 15, 999
 _HANDLE_STEP = 64
 """Handles are (index + 1) times this: pointers that nobody follows."""
 _SLICE_SECONDS = 0.02
+_MOMENT_REAL_SECONDS = 0.02
+"""A look at one GPU takes a millisecond: its calls are answered from one state."""
 """Real time between two looks of a call that blocks. Sleeping releases the GIL, as a call into the driver does."""
 _PCIE_LANES = 16
 _MEMORY_CLOCK = 2
@@ -63,6 +66,7 @@ class Library:
     def __init__(self, node: SimulatedNode) -> None:
         """Build the symbols over the scenario of `node`."""
         self._clock = node.clock
+        self._moments: dict[int, tuple[float, GpuState]] = {}
         self._node = node.node
         self._scenario = node.scenario()
         self._part = PARTS[self._scenario.fleet.part]
@@ -223,10 +227,19 @@ class Library:
     def _state(self, index: int) -> GpuState:
         """State now; a hung GPU does not return before its fault is over."""
         while True:
-            state = gpu_state(self._scenario, self._node, index, self._clock.now())
+            state = self._seen(index)
             if not state.is_hung:
                 return state
             time.sleep(_SLICE_SECONDS)
+
+    def _seen(self, index: int) -> GpuState:
+        """State of a moment: calls that come together see the same one, and it is worked out once for all of them."""
+        now = self._clock.now()
+        at, state = self._moments.get(index, (-math.inf, None))
+        if state is None or not 0 <= now - at < _MOMENT_REAL_SECONDS * self._clock.speed:
+            state = gpu_state(self._scenario, self._node, index, now)
+            self._moments[index] = (now, state)
+        return state
 
     def _for_gpu(self, function: Callable[..., int]) -> Callable[..., int]:
         """`function` with the index in place of the handle; INVALID_ARGUMENT for a handle that was never given."""
@@ -258,7 +271,7 @@ class Library:
     def _handle(self, index: int, at: int) -> int:
         if index >= self._num_gpus:
             return _INVALID
-        if gpu_state(self._scenario, self._node, index, self._clock.now()).is_lost:
+        if self._seen(index).is_lost:
             return _LOST
         return number(c_void_p, at, (index + 1) * _HANDLE_STEP)
 
