@@ -24,6 +24,7 @@ OPEN_SECONDS = 5.0
 RETRY_SECONDS = 30.0
 """Wait before NVML is started again after it could not be."""
 _BYTE_TOTALS = ("pcie_tx_bytes_total", "pcie_rx_bytes_total")
+_SILENT = "nvml_silent_seconds"
 _NOT_VALUES = ("uuid", "at_seconds")
 _FACTS = (
     "index",
@@ -67,14 +68,14 @@ class Gpus:
         self._subjects: dict[str, Subject] = {}
         self._buses: dict[str, str] = {}
         self._driver: str | None = None
-        self._bytes: dict[str, GpuReading] = {}
+        self._last: dict[str, GpuReading] = {}
 
     def collect(self, now: float) -> Collected:
         """One look. Raises `SourceMissing` without NVML; `SourceFailed` where it does not start, tried again later."""
         facts = {} if self._nvml else self._open()
         if self._nvml is None:
             assert self._opening is not None
-            silent = {"nvml_silent_seconds": time.monotonic() - self._opening.begun_real}
+            silent = {_SILENT: time.monotonic() - self._opening.begun_real}
             return Collected(rows=(Row(subject=self._node, at=now, values=silent),))
         look = self._nvml.read()
         return Collected(
@@ -109,21 +110,9 @@ class Gpus:
                 for field in fields(reading)
                 if field.name not in _NOT_VALUES and (value := getattr(reading, field.name)) is not None
             }
-            rates = self._rates(reading)
+            rates = byte_rates(self._last.get(reading.uuid), reading)
+            self._last[reading.uuid] = reading
             yield Row(subject=self._subjects[reading.uuid], at=now, values={**values, **rates, _SILENT: 0.0})
-
-    def _rates(self, reading: GpuReading) -> dict[str, float]:
-        """Bytes a second since the last look; nothing after a wrap, and nothing at the first look."""
-        last, rates = self._bytes.get(reading.uuid), {}
-        if last is not None and reading.at_seconds > last.at_seconds:
-            for name in _BYTE_TOTALS:
-                before, after = getattr(last, name), getattr(reading, name)
-                if before is not None and after is not None and after >= before:
-                    rates[name.replace("_total", "_per_second")] = (after - before) / (
-                        reading.at_seconds - last.at_seconds
-                    )
-        self._bytes[reading.uuid] = reading
-        return rates
 
     def _silences(self, now: float) -> Iterator[Row]:
         """A row for each GPU that does not answer, and the node's own."""
@@ -152,9 +141,6 @@ class Gpus:
             message=f"Xid {event.code}: {entry.meaning}",
             data={"source": "nvml", "pci": self._buses[event.uuid]},
         )
-
-
-_SILENT = "nvml_silent_seconds"
 
 
 class _Opening:
@@ -201,6 +187,19 @@ class _Opening:
             self._nvml = nvml
             if self._is_given_up:
                 nvml.close()
+
+
+def byte_rates(last: GpuReading | None, reading: GpuReading) -> dict[str, float]:
+    """``pcie_tx_bytes_per_second`` and the like since the last look; nothing after a wrap, and nothing at the first."""
+    if last is None or reading.at_seconds <= last.at_seconds:
+        return {}
+    rates = {}
+    for name in _BYTE_TOTALS:
+        before, after = getattr(last, name), getattr(reading, name)
+        if before is not None and after is not None and after >= before:
+            seconds = reading.at_seconds - last.at_seconds
+            rates[name.replace("_total", "_per_second")] = (after - before) / seconds
+    return rates
 
 
 def _facts(gpu: GpuIdentity) -> dict[str, object]:

@@ -8,7 +8,7 @@ blocks does not keep the others from being read.
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ import pynvml
 
 from watchdog.collectors.nvml_fields import (
     FIELDS,
+    LINK_FIELDS,
     LINKS_UP,
     LONG_TYPES,
     MEMBERS,
@@ -37,6 +38,9 @@ _DROPPED = (
     pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
 )
 """These answers do not change while the driver is loaded."""
+
+_Table = Mapping[tuple[int, int], tuple[str, float]]
+"""Of `nvml_fields`, or a part of it."""
 
 
 class _LostError(Exception):
@@ -206,7 +210,7 @@ class NvmlReader:
             sm_clock_max_hertz=_times(clock, 1e6),
             pcie_generation_max=ask("nvmlDeviceGetMaxPcieLinkGeneration"),
             pcie_width_max=ask("nvmlDeviceGetMaxPcieLinkWidth"),
-            nvlinks=sum(name in LINKS_UP for name in self._fields(index)),
+            nvlinks=len(self._fields(index, LINK_FIELDS)),
         )
 
     def _read(self, index: int, at_seconds: float) -> GpuReading:
@@ -214,11 +218,10 @@ class NvmlReader:
             return self._ask(index, name, *arguments)
 
         begun = time.perf_counter()
-        fields = self._fields(index)
+        fields = self._fields(index, FIELDS)
         power, utilization = fields.pop("power_watts", None), ask("nvmlDeviceGetUtilizationRates")
         memory = ask("nvmlDeviceGetMemoryInfo")
         errors = self._all_of(index, NVLINK_ERRORS, fields)
-        links = self._all_of(index, LINKS_UP, fields)
         corrected, uncorrected = (
             ask("nvmlDeviceGetTotalEccErrors", kind, pynvml.NVML_VOLATILE_ECC)
             for kind in (pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED, pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED)
@@ -249,20 +252,21 @@ class NvmlReader:
             pcie_width=ask("nvmlDeviceGetCurrPcieLinkWidth"),
             pcie_replays_total=ask("nvmlDeviceGetPcieReplayCounter"),
             nvlink_errors_total=sum(errors.values()) if errors else None,
-            nvlink_links_up=sum(state == 1 for state in links.values()) if links else None,
             read_seconds=time.perf_counter() - begun,
         )
 
     def _slow_items(self, index: int) -> dict[str, Any]:
-        """Spare rows, fabric and SRAM by name; nothing at most looks."""
+        """Spare rows, links, fabric and SRAM by name; nothing at most looks."""
         looks = self._num_looks.get(index, 0)
         self._num_looks[index] = looks + 1
         if looks % _SLOW_LOOKS:
             return {}
+        links = self._all_of(index, LINKS_UP, self._fields(index, LINK_FIELDS))
         spares = self._ask(index, "nvmlDeviceGetRowRemapperHistogram")
         sram = pynvml.c_nvmlEccSramErrorStatus_v1_t()
         has_sram = self._filled(index, "nvmlDeviceGetSramEccErrorStatus", sram)
         return {
+            "nvlink_links_up": sum(state == 1 for state in links.values()) if links else None,
             "remap_banks_none": spares.none if spares else None,
             "remap_banks_low": spares.low if spares else None,
             "sram_threshold_exceeded": bool(sram.bThresholdExceeded) if has_sram else None,
@@ -308,30 +312,36 @@ class NvmlReader:
         self._thermal[index] = (software, hardware, total)
         return total
 
-    def _fields(self, index: int) -> dict[str, Any]:
+    def _fields(self, index: int, table: _Table) -> dict[str, Any]:
         """One batched call: fields that the same driver call fills cost one call (nvml.h, nvmlDeviceGetFieldValues)."""
-        wanted = [field for field, (name, _) in FIELDS.items() if (index, name) not in self._dropped]
+        wanted = {field: item for field, item in table.items() if (index, item[0]) not in self._dropped}
         found, unknown = self._some_fields(index, wanted)
         return found | self._some_fields(index, unknown)[0] if unknown else found
 
-    def _some_fields(self, index: int, wanted: list[tuple[int, int]]) -> tuple[dict[str, Any], list[tuple[int, int]]]:
-        """Values by name, and the fields that were answered UNKNOWN."""
+    def _some_fields(self, index: int, wanted: _Table) -> tuple[dict[str, Any], _Table]:
+        """Values by name, and the fields that were answered UNKNOWN. Each look at a value costs, hence once each."""
         found: dict[str, Any] = {}
-        unknown: list[tuple[int, int]] = []
-        for value in (self._ask_fields(index, wanted) if wanted else None) or ():
-            name, factor = FIELDS[value.fieldId, value.scopeId]
-            if value.nvmlReturn in _LOST:
+        unknown: dict[tuple[int, int], tuple[str, float]] = {}
+        values = (self._ask_fields(index, list(wanted)) if wanted else None) or ()
+        for (field, (name, factor)), value in zip(wanted.items(), values, strict=False):
+            code = value.nvmlReturn
+            if code in _LOST:
                 raise _LostError
-            if value.nvmlReturn in _DROPPED:
+            if code in _DROPPED:
                 self._dropped.add((index, name))
-            elif value.nvmlReturn == pynvml.NVML_ERROR_UNKNOWN:
-                unknown.append((value.fieldId, value.scopeId))
-            elif name in PCIE_BYTES and value.valueType not in LONG_TYPES:
-                self._dropped.add((index, name))
-            elif value.nvmlReturn == pynvml.NVML_SUCCESS and value.valueType in MEMBERS:
-                number = getattr(value.value, MEMBERS[value.valueType])
-                found[name] = number if factor == 1 else number * factor
+            elif code == pynvml.NVML_ERROR_UNKNOWN:
+                unknown[field] = (name, factor)
+            elif code == pynvml.NVML_SUCCESS:
+                self._keep(index, name, factor, value, found)
         return found, unknown
+
+    def _keep(self, index: int, name: str, factor: float, value: Any, found: dict[str, Any]) -> None:
+        kind = value.valueType
+        if name in PCIE_BYTES and kind not in LONG_TYPES:
+            self._dropped.add((index, name))
+        elif kind in MEMBERS:
+            number = getattr(value.value, MEMBERS[kind])
+            found[name] = number if factor == 1 else number * factor
 
     def _ask_fields(self, index: int, wanted: list[tuple[int, int]]) -> Any:
         return self._ask(index, "nvmlDeviceGetFieldValues", wanted, key="nvmlDeviceGetFieldValues")

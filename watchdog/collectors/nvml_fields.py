@@ -26,7 +26,6 @@ FIELDS: Mapping[tuple[int, int], tuple[str, float]] = MappingProxyType(
         (143, 0): ("remapped_rows_uncorrected", 1),
         (144, 0): ("remap_pending", 1),
         (145, 0): ("remap_failed", 1),
-        **{(_LINK_STATE, link): (name, 1) for link, name in enumerate(LINKS_UP)},
         (186, 0): ("power_watts", 1e-3),
         (197, 0): ("pcie_tx_bytes_total", 1),
         (198, 0): ("pcie_rx_bytes_total", 1),
@@ -37,6 +36,11 @@ FIELDS: Mapping[tuple[int, int], tuple[str, float]] = MappingProxyType(
     }
 )
 """(field, scope) -> what it is, and the factor from NVML's unit, mJ, mW, ns, to ours (nvml.h, NVML_FI_DEV_*)."""
+
+LINK_FIELDS: Mapping[tuple[int, int], tuple[str, float]] = MappingProxyType(
+    {(_LINK_STATE, link): (name, 1) for link, name in enumerate(LINKS_UP)}
+)
+"""Likewise, apart from the others: the driver may be asked once for each link."""
 
 MEMBERS: Mapping[int, str] = MappingProxyType(
     {0: "dVal", 1: "uiVal", 2: "ulVal", 3: "ullVal", 4: "sllVal", 5: "siVal", 6: "usVal"}

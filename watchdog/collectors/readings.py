@@ -78,6 +78,7 @@ class GpuReading:
     remap_banks_low: int | None = None
     """Memory banks with few spare rows left. Read at every tenth look."""
     nvlink_links_up: int | None = None
+    """Read at every tenth look."""
     fabric_state: int | None = None
     """`nvmlGpuFabricState_t`: 1 not started, 2 in progress, 3 completed. Read at every tenth look."""
     fabric_status: int | None = None
