@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchdog.incidents import Book, IncidentLimits, from_json, to_json, update
@@ -67,6 +67,7 @@ def fed(batches: Sequence[Sequence[Event]], now: float = 201.0) -> Book:
     return update(book, findings=findings_of([e for b in batches for e in b]), events=(), now=now, limits=LIMITS)[0]
 
 
+@settings(max_examples=60, deadline=None)
 @given(events_anywhere, st.lists(st.integers(0, 25), max_size=4))
 def test_one_by_one_and_in_batches_gives_the_same_incidents(events, cuts):
     ordered = sorted(events, key=lambda event: event.at)
@@ -75,6 +76,7 @@ def test_one_by_one_and_in_batches_gives_the_same_incidents(events, cuts):
     assert fed([[event] for event in ordered]).open == fed(batches).open
 
 
+@settings(max_examples=60, deadline=None)
 @given(events_of_a_moment, st.randoms(use_true_random=False))
 def test_the_order_in_which_events_of_one_window_arrive_changes_no_incident(events, random):
     shuffled = list(events)
@@ -87,6 +89,7 @@ def test_the_order_in_which_events_of_one_window_arrive_changes_no_incident(even
     assert seen(straight) == seen(mixed)
 
 
+@settings(max_examples=60, deadline=None)
 @given(events_of_a_moment, st.randoms(use_true_random=False))
 def test_judging_at_every_event_finds_the_same_roots_in_any_order(events, random):
     shuffled = list(events)
@@ -102,6 +105,7 @@ def test_judging_at_every_event_finds_the_same_roots_in_any_order(events, random
     assert roots(events) == roots(shuffled)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(events_anywhere, st.booleans()), max_size=5))
 def test_no_event_is_lost_from_the_counts(batches):
     book, total, closed, now = Book(), 0, 0, 0.0
@@ -114,6 +118,7 @@ def test_no_event_is_lost_from_the_counts(batches):
         assert held + closed + book.num_unclaimed == total
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(events_anywhere, max_size=3))
 def test_any_book_survives_json_exactly(batches):
     book = Book()
@@ -122,6 +127,7 @@ def test_any_book_survives_json_exactly(batches):
         assert from_json(json.loads(json.dumps(to_json(book)))) == book
 
 
+@settings(max_examples=60, deadline=None)
 @given(events_of_a_moment)
 def test_every_fault_is_in_exactly_one_incident(events):
     book = fed([events], 115.0)

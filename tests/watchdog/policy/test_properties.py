@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from watchdog.policy import DailyCaps, History, PolicySettings, acked, decide, drained, remember
@@ -81,6 +82,7 @@ settings = st.builds(
 life = st.lists(st.tuples(incidents, st.floats(1, 40_000), st.booleans(), st.booleans()), min_size=1, max_size=5)
 
 
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(incidents, verdicts, runs, settings, st.floats(0, 1))
 def test_there_is_one_signal_at_most_and_each_incident_is_accounted_for(some, found, training, chosen, ratio):
     decision = decide(
@@ -95,6 +97,7 @@ def test_there_is_one_signal_at_most_and_each_incident_is_accounted_for(some, fo
         assert (decision.signal, decision.drains, decision.acts) == (None, (), ())
 
 
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(incidents, verdicts, runs)
 def test_application_errors_never_take_a_node_or_a_run_away(some, found, training):
     everything = PolicySettings(allow=("drain", "exclude", "stop"))
@@ -104,6 +107,7 @@ def test_application_errors_never_take_a_node_or_a_run_away(some, found, trainin
     assert not application & {drain.incident for drain in decision.drains}
 
 
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(incidents, verdicts, runs, settings)
 def test_what_is_not_opened_is_only_watched(some, found, training, chosen):
     decision = decide(incidents=some, findings=found, runs=training, history=History(), settings=chosen, now=50.0)
@@ -115,6 +119,7 @@ def test_what_is_not_opened_is_only_watched(some, found, training, chosen):
         assert decision.signal.is_observed_only is not chosen.is_allowed(decision.signal.action, root)
 
 
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(life, settings)
 def test_caps_hold_over_any_day_and_answered_signals_do_not_come_back(moments, chosen):
     history, now, answered = History(), 0.0, set()
@@ -139,6 +144,7 @@ def test_caps_hold_over_any_day_and_answered_signals_do_not_come_back(moments, c
                 history = drained(history, drain.node, drain.incident, now)
 
 
+@hypothesis_settings(max_examples=60, deadline=None)
 @given(incidents, verdicts, runs, settings)
 def test_deciding_twice_gives_the_same_signal_and_uses_no_cap_again(some, found, training, chosen):
     history, signals = History(), []
