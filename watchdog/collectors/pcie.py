@@ -61,8 +61,9 @@ class Pcie:
             subject = self._subject(kind, folder)
             if subject is None:
                 continue
-            known = _facts(folder)
-            rows.append(Row(subject=subject, at=now, values=_values(folder)))
+            values, known = _values(folder), _facts(folder)
+            if values:  # a virtual device has no link
+                rows.append(Row(subject=subject, at=now, values=values))
             if self._told.get(subject) != known:
                 facts[subject] = self._told[subject] = known
         rows.append(Row(subject=self._node, at=now, values=counts))

@@ -111,6 +111,14 @@ def test_adapters_drives_and_switches_have_the_names_by_which_people_know_them(t
     assert collected.rows[-1].values == {"gpus_on_bus": 0, "nics_on_bus": 2, "switches_on_bus": 1, "nvmes_on_bus": 1}
 
 
+def test_a_virtual_device_without_a_link_is_counted_and_has_no_row(tmp_path: Path) -> None:
+    folder = device(tmp_path, "0000:00:03.0", "0x020000", "0x1af4", parent="pci0000:00")
+    for name in ("current_link_speed", "current_link_width", "max_link_speed", "max_link_width"):
+        (folder / name).unlink()
+    (row,) = collector(tmp_path).collect(0.0).rows
+    assert (row.subject, row.values["nics_on_bus"]) == (Subject(NODE), 1)
+
+
 def test_facts_come_again_only_when_an_error_is_new(tmp_path: Path) -> None:
     folder = gpu(tmp_path, aer_dev_correctable=AER.format(tlp=0))
     pcie = collector(tmp_path)
