@@ -34,7 +34,7 @@ def test_every_file_is_listed_and_has_a_test():
     files = {path.stem for path in FOLDER.glob("*.py")}
     tests = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
     assert files - SHARED == set(DETECTORS)
-    assert files - {"__init__"} <= tests
+    assert files - {"__init__"} <= tests  # one each, and those over all of them
 
 
 def test_every_detector_has_a_sick_window(sick):
