@@ -1,7 +1,7 @@
 """A real systemd as PID 1: a container on an overlay of this machine's root. What it writes goes to memory.
 
 For the daemon's own tests too: `machine.install` puts a unit there with a drop-in. The user fryer exists, this checkout
-is /opt/fryer/source, its virtual environment /opt/fryer/venv (call ``bin/python bin/fryer``: scripts name another Python).
+is /opt/fryer/source, its virtual environment /opt/fryer/venv (call ``bin/python bin/fryer``).
 """
 
 import fcntl
