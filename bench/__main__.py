@@ -1,8 +1,9 @@
 """Run every bench and print its figures: median, minimum and maximum over the repeats."""
 
-from bench import client, gemm, startup
+from bench import client, gemm, startup, store
 
 if __name__ == "__main__":
     startup.main()
+    store.main()
     gemm.main()
     client.main()

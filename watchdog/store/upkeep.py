@@ -31,6 +31,8 @@ _ROWS_AT_ONCE = 2_000
 """Rows deleted in one transaction: some 10 ms."""
 _PAGES_AT_ONCE = 256
 """Pages given back in one transaction: 1 MiB."""
+SPARE_BYTES = 1 << 20
+"""Free pages that are left, to be used again: what a proof that the disk can be written takes."""
 _MOST_PORTIONS = 200
 """Portions in one call: seventeen hours of ticks. A daemon that was down for long catches up over several calls."""
 
@@ -39,14 +41,14 @@ _MOST_PORTIONS = 200
 class Retention:
     """How long things are kept. Findings, incidents, signals, checkpoints and qualifications are kept for ever."""
 
-    rows_seconds: float = 6 * 3600.0
+    rows_seconds: float = 3 * 3600.0
     """Readings as they were; then their minutes are left."""
     minutes_seconds: float = 28 * DAY_SECONDS
     """A training run of the size that this is made for takes 24 days."""
     events_seconds: float = 90 * DAY_SECONDS
     most_events: int = 200_000
     """Records; the oldest go first. Some 100 MB, which only a storm of ever different lines can reach."""
-    steps_seconds: float = 2 * DAY_SECONDS
+    steps_seconds: float = 4 * 3600.0
     """Steps of every rank; then those of each step's lowest rank on this node are left."""
     packed_steps_seconds: float = 180 * DAY_SECONDS
 
@@ -59,6 +61,16 @@ class Pruned:
     hours: int
     events: int
     step_blocks: int
+
+
+def keep_small(store: Store, now: float, retention: Retention) -> Pruned:
+    """All of it, in the order that makes sense: every ten minutes is often enough. Raises `StoreError`."""
+    roll_up(store)
+    pack_steps(store, now, retention)
+    pruned = prune(store, now, retention)
+    give_back(store)
+    checkpoint(store)
+    return pruned
 
 
 def roll_up(store: Store) -> int:
@@ -106,7 +118,7 @@ def pack_steps(store: Store, now: float, retention: Retention) -> int:
     return done
 
 
-def give_back(store: Store, *, spare_bytes: int = 4 << 20) -> int:
+def give_back(store: Store, *, spare_bytes: int = SPARE_BYTES) -> int:
     """Give free pages back to the file system, but for `spare_bytes` that will be needed again; how many bytes.
 
     Does nothing to a file that was made before files could shrink: its free pages are used again.

@@ -36,8 +36,10 @@ LOCK_PATIENCE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 30.0
 """Between attempts while the disk fails: short enough that what was lost in between is little."""
 _FIRST_PAUSE_SECONDS = 0.5
-_WAL_BYTES = 8 << 20
-"""The log is cut to this after a checkpoint; a reader that stays for long may let it grow until then."""
+_WAL_PAGES = 400
+"""The log is copied into the file whenever it has so many pages: a minute's, at a few pages a second."""
+_WAL_BYTES = 2 << 20
+"""It is cut to this after that; a reader that stays for long may let it grow until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +245,7 @@ class Writer:
             self._connection = self._engine.connect().execution_options(writes=True)
             driver = self._connection.connection.driver_connection
             assert driver is not None  # just connected
+            driver.execute(f"PRAGMA wal_autocheckpoint={_WAL_PAGES}")
             driver.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
         return self._connection
 

@@ -25,18 +25,19 @@ rows = st.builds(
     st.dictionaries(st.sampled_from(sorted(IDS)), numbers),
 )
 optional = st.none() | numbers
+durations = st.floats(allow_nan=False, width=32)
 count = st.integers(0, 2**53)
 steps = st.builds(
     lambda **fields: Step(run="r", **fields),
     rank=st.integers(0, 20_000),
     step=count,
     at=numbers,
-    seconds=optional,
+    seconds=st.none() | durations,
     tokens=st.none() | count,
     loss=optional,
     grad_norm=optional,
     lr=optional,
-    times=st.dictionaries(st.sampled_from(["data", "forward", "a.b"]), numbers),
+    times=st.dictionaries(st.sampled_from(["data", "forward", "a.b"]), durations),
     batch_id=st.text(),
     open_section=st.text(),
 )
@@ -95,3 +96,10 @@ def test_a_metric_that_has_no_name_is_damage() -> None:
 def test_readings_are_no_steps() -> None:
     with pytest.raises(PackingError):
         unpack_steps(packed([Row(subject=SUBJECTS[0], at=1.0, values={"loss": 2.0})]), "r")
+
+
+def test_durations_are_kept_to_seven_digits() -> None:
+    (step,) = unpack_steps(pack_steps([Step(run="r", rank=0, step=1, at=2.1, seconds=2.1, times={"data": 0.1})]), "r")
+    assert step.at == 2.1
+    assert step.seconds == pytest.approx(2.1, rel=1e-7)
+    assert step.times == {"data": pytest.approx(0.1, rel=1e-7)}

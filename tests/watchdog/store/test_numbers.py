@@ -41,7 +41,7 @@ def test_the_encoding_is_the_documented_one() -> None:
     """Files outlive programs: a change here would make old ones unreadable."""
     data = zlib.decompress(pack_table(2, {"a": [None, 2.5]}, {"b": ["x", "y"]}))
     (length,) = struct.unpack_from("<I", data)
-    assert json.loads(data[4 : 4 + length]) == {"rows": 2, "numbers": ["a"], "texts": {"b": ["x", "y"]}}
+    assert json.loads(data[4 : 4 + length]) == {"rows": 2, "numbers": ["a"], "singles": [], "texts": {"b": ["x", "y"]}}
     assert data[4 + length :] == b"\x00\x01" + struct.pack("<d", 2.5)
 
 
@@ -57,3 +57,14 @@ def test_values_that_are_missing_at_the_end_are_told_from_absent_ones() -> None:
     data = zlib.decompress(pack_table(2, {"a": [1.0, 2.0]}))
     with pytest.raises(PackingError):
         unpack_table(zlib.compress(data[:-8]))
+
+
+def test_singles_have_seven_digits_and_take_half() -> None:
+    values = [None, 0.1, -1e39, 1e39, math.inf, 1.5]
+    packed = pack_table(6, {"a": values}, singles=["a"])
+    numbers, _ = unpack_table(packed)
+    absent, tenth, *others = numbers["a"]
+    assert absent is None
+    assert tenth == pytest.approx(0.1, rel=1e-7)
+    assert others == [-math.inf, math.inf, math.inf, 1.5]
+    assert zlib.decompress(packed).endswith(struct.pack("<f", 1.5))

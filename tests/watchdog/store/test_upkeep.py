@@ -13,7 +13,7 @@ from sqlalchemy import delete, update
 from watchdog.store import Item, Retention, Store, WatchLog
 from watchdog.store.connection import reading, writing
 from watchdog.store.minutes import HourOfMinutes, Minute, hour_of
-from watchdog.store.upkeep import checkpoint, give_back, pack_steps, prune, roll_up
+from watchdog.store.upkeep import Pruned, checkpoint, give_back, keep_small, pack_steps, prune, roll_up
 from watchdog.store.watch_tables import EVENT, HOUR, KEPT_VALUE, STEP_BLOCK, TICK
 from watchdog.store.watch_writing import Pen
 from watchdog.vocabulary.runs import Step
@@ -244,3 +244,10 @@ def test_a_file_that_can_not_shrink_is_left_alone(tmp_path: Path) -> None:
     connection.execute("DROP TABLE big")
     connection.close()
     assert give_back(store, spare_bytes=0) == 0
+
+
+def test_readings_are_rolled_up_before_they_leave(store: Store) -> None:
+    keep(store, [row(1.0), step(1, 1.0)])
+    assert keep_small(store, 1e5, Retention()) == Pruned(ticks=1, hours=0, events=0, step_blocks=0)
+    assert [minute.values["power_watts"].last for minute in minutes(store, GPU)] == [1.0]
+    assert [each.step for each in WatchLog(store).steps("r", 0, MANY)] == [1]

@@ -169,7 +169,7 @@ def test_signals_come_with_what_was_done(log: WatchLog, signal: Signal) -> None:
 
 
 def test_steps_come_as_they_came(log: WatchLog) -> None:
-    steps = [Step(run="r", rank=0, step=number, at=number + 0.5, times={"data": 0.1}) for number in (1, 2, 3, 2, 3)]
+    steps = [Step(run="r", rank=0, step=number, at=number + 0.5, times={"data": 0.125}) for number in (1, 2, 3, 2, 3)]
     redone = [replace(each, at=each.at + 10.0 * (index > 2)) for index, each in enumerate(steps)]
     keep(log, redone[:3], [Step(run="other", rank=0, step=1, at=1.0)], redone[3:])
     assert log.steps("r", 0, 9) == redone
