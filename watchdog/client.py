@@ -48,8 +48,8 @@ BATCH: Final = 256
 REPLY_BYTES: Final = 1 << 20
 POST_SECONDS: Final = 10.0
 """Deadline of one request; the daemon answers once it is on disk, a second at most when it is well."""
-POST_PERIOD_SECONDS: Final = 0.2
-"""Least time between posts, so that short steps go in batches."""
+POST_PERIOD_SECONDS: Final = 2.0
+"""Steps are gathered for so long, or until a batch is full; all else goes at once. Detectors look every 5 s."""
 WAIT_SECONDS: Final = 20.0
 """How long the daemon holds a request for a signal when there is none."""
 POLL_PERIOD_SECONDS: Final = 0.05
@@ -112,6 +112,10 @@ class _Outbox:
     num_dropped: int = 0
     is_sending: bool = False
 
+    @property
+    def is_busy(self) -> bool:
+        return bool(self.steps or self.told or self.is_sending)
+
     def put(self, kind: str, record: dict[str, Any]) -> None:
         line = self.steps if kind == _STEPS else self.told
         if len(line) == line.maxlen:
@@ -119,6 +123,13 @@ class _Outbox:
         line.append((next(self.number), kind, record))
         if self.wake.empty():  # put() of a SimpleQueue may even be called from a signal's handler
             self.wake.put(None)
+
+    def gather(self, until: float) -> None:
+        """Wait for more steps until `until` (monotonic), or a full batch, or anything else to post."""
+        self.is_sending = False
+        while not self.told and len(self.steps) < BATCH and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self.wake.get(timeout=left)
 
     def take(self) -> "tuple[str, list[dict[str, Any]]]":
         """The oldest records of one kind, in order; the kind is empty when there are none."""
@@ -181,6 +192,7 @@ class Client:
         self._times: dict[str, float] = {}
         self._open: list[str] = []
         self._signal = NONE
+        self._jitter = random.Random()  # noqa: S311 - its own: training may rely on the state of the global one
         self._answered: deque[str] = deque(maxlen=64)
         self._daemon: object = None
         self._is_connected = False
@@ -269,13 +281,17 @@ class Client:
 
     @_fail_open
     def end(self, reason: str = "", *, wait_seconds: float = 2.0) -> None:
-        """The run is over; waits until all is posted, and at most so long."""
+        """The run is over; waits until all is posted, and at most so long. When it is, the threads end too."""
         self._is_over = True
         self._put(_END, self._who | {"at": time.time(), "reason": _text(reason)})
         deadline = time.monotonic() + wait_seconds
         outbox = self._outbox
-        while (outbox.steps or outbox.told or outbox.is_sending) and time.monotonic() < deadline:
+        while outbox.is_busy and time.monotonic() < deadline:
             time.sleep(0.005)
+        if not outbox.is_busy:
+            self._outbox = _Outbox(deque(maxlen=self._most_steps), num_dropped=outbox.num_dropped)
+            self._is_started, self._signal = False, NONE
+            outbox.wake.put(None)
 
     @property
     def health(self) -> ClientHealth:
@@ -304,9 +320,9 @@ class Client:
                 self._beat()
             kind, batch = outbox.take()
             while batch:
-                began = time.monotonic()
+                until = time.monotonic() + POST_PERIOD_SECONDS
                 self._insist(kind, batch)
-                time.sleep(max(0.0, POST_PERIOD_SECONDS - (time.monotonic() - began)) if outbox.steps else 0.0)
+                outbox.gather(until)
                 kind, batch = outbox.take()
 
     def _beat(self) -> None:
@@ -324,7 +340,7 @@ class Client:
             self._last_step = batch[-1]
         wait = BACKOFF_SECONDS[0]
         while not self._deliver(kind, batch):
-            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - so that ranks don't come all at once
+            time.sleep(wait * self._jitter.uniform(0.5, 1.0))  # so that ranks don't come all at once
             wait = min(2 * wait, BACKOFF_SECONDS[1])
 
     def _deliver(self, kind: str, batch: list[dict[str, Any]]) -> bool:
@@ -350,11 +366,12 @@ class Client:
             query = urlencode({"run": self._who["run"], "known": known[:200], "wait_seconds": WAIT_SECONDS})
             status, reply = self._ask("GET", f"/v1/signal?{query}", None, WAIT_SECONDS + POST_SECONDS)
             if status == 200 and reply.get("type") == "signal" and "signal" in reply:
-                known, self._signal = self._read(reply)
+                known, signal = self._read(reply)
+                self._signal = signal if outbox is self._outbox else NONE
                 wait = BACKOFF_SECONDS[0]
                 time.sleep(POLL_PERIOD_SECONDS)
             else:
-                time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311 - as above
+                time.sleep(wait * self._jitter.uniform(0.5, 1.0))
                 wait = min(2 * wait, BACKOFF_SECONDS[1])
 
     def _read(self, reply: dict[str, Any]) -> tuple[str, Signal]:

@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -199,6 +200,19 @@ def test_a_rank_that_hangs_says_in_which_section(
     number = len(served.service.records)
     time.sleep(0.3)
     assert len(served.service.records) == number
+
+
+def test_its_threads_end_with_the_run_and_come_again_with_the_next(
+    served: Served, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "WAIT_SECONDS", 0.1)
+    before = threading.active_count()
+    for stage in ("main", "long"):
+        client.begin(stage=stage)
+        assert threading.active_count() == before + 2
+        client.end(wait_seconds=20)
+        wait_until(lambda: threading.active_count() == before)
+    assert [begin.stage for begin in kept(served, RunBegin)] == ["main", "long"]
 
 
 def run_script(text: str, *arguments: object, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -207,6 +208,15 @@ def test_a_dead_daemon_costs_no_memory_and_the_newest_steps_stay(tmp_path: Path)
     assert 5000 - 1000 - client_module.BATCH <= health.num_dropped <= 5000 - 1000
     client.end(wait_seconds=0.05)
     assert "No such file" in client.health.problem
+
+
+def test_the_trainers_own_random_numbers_stay_as_they_are(tmp_path: Path) -> None:
+    before = random.getstate()
+    client = Client(run="r", socket_path=tmp_path / "nobody.sock")
+    train(client)
+    wait_until(lambda: client.health.problem)
+    time.sleep(0.1)
+    assert random.getstate() == before
 
 
 def test_what_the_daemon_will_never_take_is_counted_and_passed_over(tmp_path: Path) -> None:

@@ -30,7 +30,15 @@ STOP_SECONDS = 3
 
 
 class _Quiet(uvicorn.Server):
-    """Leaves signals to the daemon."""
+    """Leaves signals to the daemon, and sleeps until it is stopped, where uvicorn would look ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopped = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        """Costs nothing."""
+        await self.stopped.wait()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -58,7 +66,7 @@ class ApiServer:
         self._render_metrics = render_metrics
         self._clock = clock
         self._apps: list[FastAPI] = []
-        self._servers: list[uvicorn.Server] = []
+        self._servers: list[_Quiet] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._inode: int | None = None
         self.tcp_port: int | None = None
@@ -104,7 +112,7 @@ class ApiServer:
         for app in self._apps:
             app.state.context.stopping.set()
         for server in self._servers:
-            server.should_exit = True
+            server.stopped.set()
         await asyncio.gather(*self._tasks)
         with contextlib.suppress(FileNotFoundError):
             if self._path.lstat().st_ino == self._inode:  # else it is already the next daemon's
@@ -126,6 +134,7 @@ class ApiServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,
             backlog=BACKLOG,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
