@@ -142,3 +142,13 @@ def test_a_pipeline_of_requests_is_answered_in_order(quick: Served) -> None:
     answer = quick.exchange(5 * request + last)
     assert answer.count(b'"type":"health"') == 5
     assert answer.endswith(b'"started_at":900.0}')
+
+
+def test_a_client_that_asks_before_it_sends_is_told_no_without_sending(quick: Served) -> None:
+    head = b"POST /v1/steps HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: "
+    refused = quick.exchange(head + b"10001\r\n\r\n")
+    assert document(refused)[0] == 413
+    assert b"100 Continue" not in refused
+    with quick.connect() as end:
+        end.sendall(head + b"2\r\n\r\n")
+        assert end.recv(1 << 16).startswith(b"HTTP/1.1 100 ")
