@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 DEFAULT_FILE = Path("/etc/fryer/fryer.toml")
 DEFAULT_SOCKET = Path("/run/fryer/watchdog.sock")
+DEFAULT_KMSG = Path("/dev/kmsg")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,7 @@ class WatchdogSettings:
     state_directory: Path | None = None
     """Where the store is; None: $FRYER_STATE_DIRECTORY, /var/lib/fryer for root, ~/.local/state/fryer for a user."""
     socket: Path = DEFAULT_SOCKET
-    kmsg: Path = Path("/dev/kmsg")
+    kmsg: Path = DEFAULT_KMSG
     """Kernel log: the device, a file that grows, or a FIFO."""
     judge_seconds: float = 5.0
     """How often all detectors run; an event runs them at once."""

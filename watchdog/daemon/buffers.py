@@ -13,6 +13,9 @@ from watchdog.vocabulary.subjects import Subject
 
 _STALE_SHARE = 0.25
 """A column is cut once this share of it is older than the window: cutting at each row would copy it each time."""
+MISSED_READINGS = 3
+LEAST_PATIENCE_SECONDS = 15.0
+"""A value is overdue after so many readings that did not come, and so long at least."""
 MOST_EVENTS = 5000
 """Events kept; more within a window are a storm, of which incidents keep the count."""
 
@@ -21,6 +24,12 @@ MOST_EVENTS = 5000
 class _Column:
     at: array[float] = field(default_factory=lambda: array("d"))
     values: array[float] = field(default_factory=lambda: array("d"))
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long the last value holds: by the time between the last two."""
+        rhythm = self.at[-1] - self.at[-2] if len(self.at) > 1 else 0.0
+        return max(MISSED_READINGS * rhythm, LEAST_PATIENCE_SECONDS)
 
     def append(self, at: float, value: float) -> None:
         self.at.append(at)
@@ -37,7 +46,7 @@ class _Column:
 
 
 class Buffers:
-    """Rows by metric and subject, events, facts, and the newest merged row of every subject."""
+    """Rows by metric and subject, events and facts."""
 
     def __init__(self, window_seconds: float) -> None:
         """Keep so much of the past."""
@@ -45,12 +54,17 @@ class Buffers:
         self._columns: dict[str, dict[Subject, _Column]] = {}
         self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
         self._facts: dict[Subject, dict[str, object]] = {}
-        self._newest: dict[Subject, Row] = {}
 
-    @property
-    def newest(self) -> Mapping[Subject, Row]:
-        """The last value of every metric of every subject, as one row."""
-        return dict(self._newest)
+    def newest(self, now: float) -> dict[Subject, Row]:
+        """The last value of every metric, as one row a subject; what is overdue by its own rhythm is absent."""
+        found: dict[Subject, tuple[float, dict[str, float]]] = {}
+        for metric, subjects in self._columns.items():
+            for subject, column in subjects.items():
+                if now - column.at[-1] <= column.patience_seconds:
+                    at, values = found.get(subject, (0.0, {}))
+                    values[metric] = column.values[-1]
+                    found[subject] = (max(at, column.at[-1]), values)
+        return {subject: Row(subject=subject, at=at, values=values) for subject, (at, values) in found.items()}
 
     @property
     def facts(self) -> Mapping[Subject, Mapping[str, object]]:
@@ -64,9 +78,6 @@ class Buffers:
                 column = self._columns.setdefault(metric, {}).setdefault(row.subject, _Column())
                 column.append(row.at, value)
                 column.cut(row.at - self._window_seconds)
-            before = self._newest.get(row.subject)
-            merged = {**before.values, **row.values} if before else dict(row.values)
-            self._newest[row.subject] = Row(subject=row.subject, at=row.at, values=merged)
 
     def add_events(self, events: Iterable[Event]) -> None:
         """In order of time."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from watchdog.alerts import AlertSender, AlertSettings, alert_of
+from watchdog.alerts import AlertSender, AlertSettings, alert_of, breaker_alert
 from watchdog.api.limits import ApiLimits
 from watchdog.api.server import ApiServer
 from watchdog.clock import RunClock
@@ -22,13 +22,14 @@ from watchdog.daemon.pacer import Paced
 from watchdog.detectors import DETECTORS
 from watchdog.exporter import render
 from watchdog.incidents import IncidentLimits
-from watchdog.policy import PolicySettings
-from watchdog.settings import Settings
+from watchdog.policy import Decision, PolicySettings
+from watchdog.settings import DEFAULT_KMSG, Settings
 from watchdog.simulator.node import SimulatedNode
 from watchdog.simulator.scenario import load, scenario_path
 from watchdog.slurm import Slurm
 from watchdog.store import Retention, SetAside, Writer, default_directory, open_or_set_aside
 from watchdog.store.items import Remembered
+from watchdog.store.troubles import of_set_aside
 from watchdog.store.watch_log import WatchLog
 from watchdog.vocabulary.errors import UsageError
 from watchdog.vocabulary.findings import Finding, Severity
@@ -85,7 +86,10 @@ def simulated_node(scenario: str | None, node: str) -> SimulatedNode | None:
 
 
 def assemble(settings: Settings, scenario: str | None) -> Assembled:
-    """Open the store and make every part; nothing runs yet. Raises `UsageError`, `StoreError`."""
+    """Open the store and make every part; nothing runs yet. Raises `UsageError`, `StoreError`.
+
+    With a scenario this machine's own kernel log is left alone: its faults are no part of the scenario.
+    """
     now, own = time.time(), settings.watchdog
     simulated = simulated_node(scenario, own.node)
     node = simulated.node if simulated else own.node
@@ -93,6 +97,8 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
     remembered = WatchLog(store).remembered(now)
     core = Core(_core_settings(settings, node), remembered, now)
     _tell_of_start(core, node, set_aside, now)
+    if own.expected_gpus:
+        core.add_facts({Subject(node): {"expected_gpus": own.expected_gpus}})
     writer = Writer(store).start()
     alerts = _alerts(settings.sections["alerts"])
     daemon = Daemon(
@@ -104,7 +110,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
             paced=_paced(settings, node, simulated, remembered, core),
             judge_seconds=own.judge_seconds,
             retention=settings.sections["store"],
-            offer_alerts=None if alerts is None else _offer(alerts),
+            offer_alerts=None if alerts is None else _offer(alerts, node),
             slurm=Slurm() if own.slurm else None,
             is_simulated=simulated is not None,
         )
@@ -116,6 +122,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
         limits=settings.sections["api"],
         render_metrics=lambda: render(daemon.state),
     )
+    daemon.count_rejected = lambda: float(sum(api.rejected.values()))
     return Assembled(daemon=daemon, api=api, alerts=alerts, set_aside=set_aside)
 
 
@@ -140,6 +147,8 @@ def make_paced(settings: Settings, node: str, simulated: SimulatedNode | None) -
 def _paced(
     settings: Settings, node: str, simulated: SimulatedNode | None, remembered: Remembered, core: Core
 ) -> Sequence[Paced]:
+    if simulated is not None and settings.watchdog.kmsg == DEFAULT_KMSG:
+        return make_paced(settings, node, simulated)
     cursor = remembered.cursors.get(KMSG)
     kmsg = KmsgCollector(
         settings.watchdog.kmsg,
@@ -194,18 +203,7 @@ def _tell_of_start(core: Core, node: str, set_aside: SetAside | None, now: float
     """What was found wrong at the start is a finding like any other."""
     subject = Subject(node, "process", "store")
     if set_aside is not None:
-        core.tell(
-            "set_aside",
-            Finding(
-                source="store",
-                subject=subject,
-                severity=Severity.WARN,
-                code="store_set_aside",
-                message=f"{set_aside.reason}; it was set aside as {set_aside.path} and a new one was begun",
-                action="inspect",
-                since=now,
-            ),
-        )
+        core.tell("set_aside", of_set_aside(node, set_aside))
     for number, error in enumerate(core.errors):
         core.tell(
             f"recall{number}",
@@ -219,9 +217,22 @@ def _alerts(settings: AlertSettings) -> AlertSender | None:
     return AlertSender(settings) if settings.url else None
 
 
-def _offer(alerts: AlertSender) -> Any:
-    def offer(incidents: Sequence[Incident]) -> None:
-        alerts.offer([alert_of(incident) for incident in incidents], time.time())
+def _offer(alerts: AlertSender, node: str) -> Callable[[Sequence[Incident], Decision], None]:
+    """Incidents go to the receiver, and the policy's breaker from when it opens until it closes."""
+    opened_at: list[float] = []
+
+    def offer(incidents: Sequence[Incident], decision: Decision) -> None:
+        now = time.time()
+        offered = [alert_of(incident) for incident in incidents]
+        if decision.is_breaker_open and not opened_at:
+            opened_at.append(now)
+        if opened_at:
+            why = next((record.why for record in decision.records if record.outcome == "breaker"), "")
+            ended_at = None if decision.is_breaker_open else now
+            offered.append(breaker_alert(node, why or "the policy acts again", opened_at[0], ended_at))
+        if not decision.is_breaker_open:
+            opened_at.clear()
+        alerts.offer(offered, now)
 
     return offer
 

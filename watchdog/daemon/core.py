@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from watchdog import incidents as incident_book
@@ -111,10 +111,9 @@ class Core:
         """What is asked of a run now."""
         return self._signal
 
-    @property
-    def newest(self) -> Mapping[Subject, Row]:
-        """The newest row of every subject."""
-        return self._buffers.newest
+    def newest(self, now: float) -> Mapping[Subject, Row]:
+        """The newest row of every subject, without what is overdue."""
+        return self._buffers.newest(now)
 
     @property
     def facts(self) -> Mapping[Subject, Mapping[str, object]]:
@@ -151,7 +150,9 @@ class Core:
         if finding is None:
             self._own.pop(key, None)
         else:
-            self._own[key] = finding
+            before = self._own.get(key)
+            since = before.since if before is not None and before.key == finding.key else finding.since
+            self._own[key] = replace(finding, since=since)
 
     def judge(self, now: float) -> Judgement:
         """Run every detector over what is known, and draw the consequences."""

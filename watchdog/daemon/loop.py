@@ -22,7 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from watchdog import systemd
 from watchdog.collectors import Collected
 from watchdog.daemon.core import Core, Judgement
-from watchdog.daemon.health import health_rows
+from watchdog.daemon.health import counted, health_rows, unseen
 from watchdog.daemon.pacer import Paced, Pacer
 from watchdog.incidents import Change
 from watchdog.policy import Decision
@@ -31,9 +31,9 @@ from watchdog.slurm import Slurm
 from watchdog.state import State
 from watchdog.store import Item, Retention, Store, Writer
 from watchdog.store import upkeep as store_upkeep
+from watchdog.store.troubles import of_writer
 from watchdog.store.watch_log import WatchLog
 from watchdog.vocabulary.errors import SourceFailed, SourceMissing, StoreError
-from watchdog.vocabulary.findings import Finding, Severity
 from watchdog.vocabulary.incidents import Incident, Mark
 from watchdog.vocabulary.runs import Step
 from watchdog.vocabulary.samples import Event, Row
@@ -64,7 +64,7 @@ class Parts:
     paced: Sequence[Paced]
     judge_seconds: float
     retention: Retention
-    offer_alerts: Callable[[Sequence[Incident]], None] | None = None
+    offer_alerts: Callable[[Sequence[Incident], Decision], None] | None = None
     slurm: Slurm | None = None
     is_simulated: bool = False
 
@@ -87,6 +87,8 @@ class Daemon:
         self._known_gpus: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters: Counter[str] = Counter()
+        self.count_rejected: Callable[[], float] = lambda: 0.0
+        """Requests that the API refused so far; set by whoever makes both."""
 
     @property
     def state(self) -> State:
@@ -179,6 +181,8 @@ class Daemon:
         self._submit(judgement.items)
         self._tell(judgement.changes)
         self._carry_out(judgement)
+        if self._parts.offer_alerts is not None:
+            self._parts.offer_alerts(self._core.incidents, judgement.decision)
         self._publish()
         systemd.show(self._status())
 
@@ -186,22 +190,11 @@ class Daemon:
         """How collectors and store are doing, as rows and findings."""
         rows, facts = health_rows(self._parts.node, self._pacer.states(now), now)
         self._core.take(Collected(rows=rows, facts=facts))
-        status = self._parts.writer.status
-        since = status.failing_since
-        self._core.tell(
-            "store",
-            None
-            if since is None
-            else Finding(
-                source="store",
-                subject=Subject(self._parts.node, "process", "store"),
-                severity=Severity.FAIL,
-                code="store_failing",
-                message=status.error or "the store can't be written",
-                action="inspect",
-                since=since,
-            ),
-        )
+        told = {finding.code: finding for finding in of_writer(self._parts.node, self._parts.writer.status, now)}
+        for code in ("store_failing", "store_hanging"):
+            self._core.tell(code, told.get(code))
+        for name, finding in unseen(self._parts.node, self._pacer.states(now), now).items():
+            self._core.tell(name, finding)
 
     def _carry_out(self, judgement: Judgement) -> None:
         """Drain and undrain, in a thread: scontrol may take its time."""
@@ -275,8 +268,6 @@ class Daemon:
             if change.kind != "updated":
                 log.info("incident=%s %s root=%s code=%s: %s", change.incident.id, change.kind, change.incident.root,
                          change.incident.root_code, change.incident.title)  # fmt: skip
-        if self._parts.offer_alerts is not None:
-            self._parts.offer_alerts(self._core.incidents)
 
     def _submit(self, items: Sequence[Item]) -> None:
         if items:
@@ -296,8 +287,7 @@ class Daemon:
     def _schedule(self) -> None:
         jobs: list[tuple[str, Callable[[], object], float]] = [
             ("judge", self._judge, self._parts.judge_seconds),
-            ("roll up", self._roll_up, 60.0),
-            ("prune", self._prune, 600.0),
+            ("keep the store small", self._keep_small, 600.0),
             ("qualifications", self._look_for_qualifications, _QUALIFICATION_SECONDS),
         ]
         heartbeat = systemd.heartbeat_seconds()
@@ -308,22 +298,9 @@ class Daemon:
                 work, "interval", seconds=seconds, id=name, coalesce=True, max_instances=1, misfire_grace_time=None
             )
 
-    async def _roll_up(self) -> None:
-        await self._upkeep(lambda: store_upkeep.roll_up(self._parts.store))
-
-    async def _prune(self) -> None:
-        def work() -> None:
-            store, now = self._parts.store, time.time()
-            store_upkeep.prune(store, now, self._parts.retention)
-            store_upkeep.pack_steps(store, now, self._parts.retention)
-            store_upkeep.give_back(store)
-            store_upkeep.checkpoint(store)
-
-        await self._upkeep(work)
-
-    async def _upkeep(self, work: Callable[[], object]) -> None:
+    async def _keep_small(self) -> None:
         try:
-            await asyncio.to_thread(work)
+            await asyncio.to_thread(store_upkeep.keep_small, self._parts.store, time.time(), self._parts.retention)
         except StoreError as error:
             log.warning("upkeep of the store failed: %s", error)
 
@@ -344,11 +321,14 @@ class Daemon:
 
     def _make_state(self, now: float) -> State:
         core, status = self._core, self._parts.writer.status
+        rows = core.newest(now)
         collectors = self._pacer.states(now)
         counters = {
             **self._counters,
             "store_rows_dropped_total": float(status.rows_dropped_total),
             "store_items_refused_total": float(status.items_refused_total),
+            "api_rejected_total": self.count_rejected(),
+            **counted(rows),
         }
         return State(
             node=self._parts.node,
@@ -359,7 +339,7 @@ class Daemon:
             findings=core.findings,
             incidents=core.incidents,
             signal=core.signal,
-            rows=core.newest,
+            rows=rows,
             facts=core.facts,
             collectors=collectors,
             runs=core.runs.states,

@@ -37,17 +37,31 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     assert [event.at for event in buffers.window(9999.0).events] == [9990.0]
 
 
-def test_a_subject_that_fell_silent_has_no_series_but_keeps_its_newest_row() -> None:
+def test_a_subject_that_fell_silent_has_no_series() -> None:
     buffers = Buffers(window_seconds=10.0)
     buffers.add_rows([row(0.0, a=1.0)])
     assert buffers.window(100.0).series("a") == {}
-    assert buffers.newest[GPU].values == {"a": 1.0}
 
 
 def test_newest_merges_what_several_collectors_read() -> None:
     buffers = Buffers(window_seconds=10.0)
     buffers.add_rows([row(1.0, a=1.0, b=2.0), row(2.0, b=3.0)])
-    assert buffers.newest[GPU] == row(2.0, a=1.0, b=3.0)
+    assert buffers.newest(2.0) == {GPU: row(2.0, a=1.0, b=3.0)}
+
+
+def test_a_value_that_is_overdue_by_its_own_rhythm_is_absent() -> None:
+    """A lost GPU goes on to be read, but no longer has a temperature."""
+    buffers = Buffers(window_seconds=900.0)
+    buffers.add_rows(row(float(at), slow=1.0) for at in (0, 30, 60))
+    buffers.add_rows(row(float(at), temperature=60.0) for at in range(60))
+    buffers.add_rows(row(float(at), lost=1.0) for at in range(60, 100))
+    assert buffers.newest(65.0)[GPU].values == {"slow": 1.0, "temperature": 60.0, "lost": 1.0}
+    assert buffers.newest(100.0)[GPU].values == {"slow": 1.0, "lost": 1.0}
+    assert buffers.newest(200.0) == {}
+
+
+def test_facts_are_laid_over_each_other() -> None:
+    buffers = Buffers(window_seconds=10.0)
     buffers.add_facts({GPU: {"index": 0}})
     buffers.add_facts({GPU: {"part": "H100"}})
     assert buffers.facts == {GPU: {"index": 0, "part": "H100"}}
