@@ -52,6 +52,8 @@ class WatchdogSettings:
     state_directory: Path | None = None
     """Where the store is; None: $FRYER_STATE_DIRECTORY, /var/lib/fryer for root, ~/.local/state/fryer for a user."""
     socket: Path = DEFAULT_SOCKET
+    socket_group: str = ""
+    """Group whose members may use the socket too, so that a trainer need not run as the daemon's user; empty: none."""
     kmsg: Path = DEFAULT_KMSG
     """Kernel log: the device, a file that grows, or a FIFO."""
     judge_seconds: float = 5.0

@@ -1,6 +1,7 @@
 """Where the API listens: sockets are made, and what is there already is judged, before anything is served."""
 
 import errno
+import grp
 import os
 import socket
 import ssl
@@ -66,11 +67,12 @@ def read_token(path: Path) -> str:
     return token
 
 
-def unix_socket(path: Path) -> socket.socket:
-    """A bound socket at `path`, for its owner only; its directory is made, a dead daemon's socket replaced.
+def unix_socket(path: Path, group: str = "") -> socket.socket:
+    """A bound socket at `path`, for its owner and `group`; its directory is made, a dead daemon's socket replaced.
 
     Raises `UsageError` when somebody listens there, when something else than a socket is there, or when it can't be.
     """
+    gid = _gid(group)
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise UsageError(f"socket path {path} is longer than {LONGEST_PATH} bytes; choose a shorter one")
     own = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -82,6 +84,9 @@ def unix_socket(path: Path) -> socket.socket:
         os.fchmod(own.fileno(), 0o600)
         own.bind(os.fspath(path))
         path.chmod(0o600)
+        if gid is not None:
+            os.chown(path, -1, gid)
+            path.chmod(0o660)
     except OSError as error:
         own.close()
         raise UsageError(f"can't listen on {path}: {error.strerror}; see who owns its directory") from error
@@ -90,6 +95,15 @@ def unix_socket(path: Path) -> socket.socket:
         raise
     own.setblocking(False)
     return own
+
+
+def _gid(group: str) -> int | None:
+    if not group:
+        return None
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        raise UsageError(f"[watchdog] socket_group is {group!r}, and this machine has no such group") from None
 
 
 def tcp_socket(tcp: Tcp) -> socket.socket:

@@ -54,6 +54,7 @@ class ApiServer:
         service: Service,
         socket_path: Path,
         *,
+        group: str = "",
         tcp: TcpSettings | None = None,
         limits: ApiLimits | None = None,
         render_metrics: Callable[[], str] | None = None,
@@ -61,6 +62,7 @@ class ApiServer:
     ) -> None:
         self._service = service
         self._path = socket_path
+        self._group = group
         self._tcp = tcp or TcpSettings()
         self._limits = limits or ApiLimits()
         self._render_metrics = render_metrics
@@ -87,7 +89,7 @@ class ApiServer:
         tcp = read_tcp(self._tcp)  # what may be refused comes first
         remote = None if tcp is None else tcp_socket(tcp)
         try:
-            local = unix_socket(self._path)
+            local = unix_socket(self._path, self._group)
         except UsageError:
             if remote is not None:
                 remote.close()

@@ -118,6 +118,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
     api = ApiServer(
         daemon,
         own.socket,
+        group=own.socket_group,
         tcp=own.tcp,
         limits=settings.sections["api"],
         render_metrics=lambda: render(daemon.state),
