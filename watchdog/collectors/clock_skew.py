@@ -5,6 +5,7 @@ clock that nothing synchronises is not known, and is absent.
 """
 
 import ctypes
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -85,19 +86,16 @@ class ClockSkew:
         self._told: dict[str, object] = {}
 
     def collect(self, now: float) -> Collected:
-        """One look. Raises `SourceMissing` where the kernel tells nothing, `SourceFailed` where chronyd is silent.
+        """One look. Raises `SourceMissing` where neither tells anything, `SourceFailed` where chronyd is silent.
 
         `clock_step_seconds` is how far the clock was set since the last look, apart from the passing of time.
         """
         wall, boot = self._read_clocks()
         values = {} if self._ahead is None else {"clock_step_seconds": wall - boot - self._ahead}
         self._ahead = wall - boot
-        kernel = self._read_kernel()
         tracking = self._tracking()
-        if tracking is None:
-            values |= kernel_values(kernel)
-        else:
-            values |= tracking_values(tracking)
+        # The kernel is asked only then: a hardened service (ProtectClock) may ask chronyd and not adjtimex.
+        values |= kernel_values(self._read_kernel()) if tracking is None else tracking_values(tracking)
         known: dict[str, object] = {"clock_source": "kernel" if tracking is None else "chrony"}
         facts = {self._node: known} if known != self._told else {}
         self._told = known
@@ -132,7 +130,8 @@ def read_kernel_clock() -> KernelClock:
     timex = _Timex(modes=0)
     state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex))
     if state < 0:
-        raise SourceMissing(f"clock: adjtimex gives errno {ctypes.get_errno()} here")
+        why = os.strerror(ctypes.get_errno())
+        raise SourceMissing(f"clock: no chronyd answers, and adjtimex says {why!r} here; run chronyd")
     return KernelClock(
         state=state,
         status=timex.status,

@@ -87,6 +87,24 @@ def test_without_chronyc_the_kernel_is_asked_and_that_is_told_once() -> None:
     assert again.rows[0].values["clock_offset_seconds"] == pytest.approx(2e-6)
 
 
+def not_permitted() -> KernelClock:
+    raise SourceMissing("clock: no chronyd answers, and adjtimex says 'Operation not permitted' here; run chronyd")
+
+
+def test_where_the_kernel_may_not_be_asked_chrony_still_is(tmp_path: Path) -> None:
+    program = tmp_path / "chronyc"
+    program.write_text(f"#!/bin/sh\necho '{TRACKING.format(offset='-0.25', leap='Normal')}'\n", encoding="utf-8")
+    program.chmod(0o755)
+    collected = ClockSkew("node001", Settings(chronyc=str(program)), not_permitted).collect(0.0)
+    assert collected.rows[0].values["clock_offset_seconds"] == 0.25
+    assert collected.facts == {NODE: {"clock_source": "chrony"}}
+
+
+def test_where_neither_may_be_asked_the_source_is_missing() -> None:
+    with pytest.raises(SourceMissing, match="Operation not permitted"):
+        ClockSkew("node001", Settings(chronyc="/nonexistent/chronyc"), not_permitted).collect(0.0)
+
+
 def test_a_chronyc_that_hangs_is_a_failure(tmp_path: Path) -> None:
     program = tmp_path / "chronyc"
     program.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
