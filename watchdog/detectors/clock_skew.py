@@ -89,20 +89,22 @@ def _steps(window: Window, limits: Limits) -> Iterator[Finding]:
 
 
 def _unsynchronised(window: Window, limits: Limits) -> Iterator[Finding]:
+    """Where the greatest error is not known, as of a chronyd that found no source, being free is enough."""
     errors = window.series("clock_max_error_seconds")
     for subject, series in each(window, "clock_synchronised"):
-        free = held(series, lambda value: value == 0)
-        wrong = held(errors[subject], lambda value: value >= limits.max_error_seconds) if subject in errors else None
-        state = together(free, wrong)
+        state = held(series, lambda value: value == 0)
+        error = errors.get(subject)
+        if error is not None:
+            state = together(state, held(error, lambda value: value >= limits.max_error_seconds))
         if state is not None and state.seconds >= limits.unsynchronised_seconds:
+            off = "it is not known by how much it is off" if error is None else f"it may be off by {error.newest:.0f} s"
             yield _found(
                 subject,
                 Severity.WARN,
                 "clock_skew_unsynchronised",
-                f"nothing synchronises the clock of {label(window, subject)} for {state.seconds:.0f} s; it may be off "
-                f"by {errors[subject].newest:.0f} s",
+                f"nothing synchronises the clock of {label(window, subject)} for {state.seconds:.0f} s; {off}",
                 state.since,
-                max_error_seconds=errors[subject].newest,
+                max_error_seconds=None if error is None else error.newest,
                 seconds=state.seconds,
             )
 

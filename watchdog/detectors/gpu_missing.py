@@ -1,4 +1,7 @@
-"""A GPU that is lost, no longer read while its neighbours are, or was never there though the node should have it.
+"""A GPU that is lost, no longer read while its neighbours are, or not there though the node should have it.
+
+How many it should have is the fact `EXPECTED` of the node; without it, as many as its PCI bus shows: one that the
+driver could not initialise is on the bus, and NVML does not show it.
 
 Silence of all GPUs at once blames none: that is UNKNOWN, here and in `nvml_unresponsive`.
 """
@@ -13,10 +16,12 @@ from watchdog.vocabulary.samples import Window
 from watchdog.vocabulary.subjects import Subject
 
 CODES = ("gpu_lost", "gpu_missing", "gpus_not_read")
-READ = ("nvml_silent_seconds", "lost")
-"""In every row that NVML's reader gives, and in no other: a GPU that only the bus still shows is not read."""
+READ = ("nvml_silent_seconds", "lost", "power_watts")
+"""In rows of NVML's reader, or of DCGM where that is the primary source, and in no others: a GPU that only the bus
+still shows is not read."""
 EXPECTED = "expected_gpus"
-"""Fact of the node: how many GPUs it must have; 0 or absent: as many as are known by their facts."""
+"""Fact of the node: how many GPUs it must have; 0 or absent: as many as its PCI bus shows."""
+ON_BUS = "gpus_on_bus"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ def detect(window: Window, limits: Limits) -> Sequence[Finding]:
     gone = {finding.subject for finding in lost}
     nodes = {subject.node for subject in read}
     nodes |= {subject.node for subject in window.facts if subject.kind == "gpu" or number(window, subject, EXPECTED)}
+    nodes |= {subject.node for subject, on_bus in window.newest(ON_BUS).items() if on_bus}
     more = [finding for node in sorted(nodes) for finding in _of_node(window, limits, node, read)]
     return [*lost, *(finding for finding in more if finding.subject not in gone)]
 
@@ -69,7 +75,7 @@ def _lost(window: Window) -> Iterator[Finding]:
 
 def _of_node(window: Window, limits: Limits, node: str, read: dict[Subject, tuple[float, float]]) -> Iterator[Finding]:
     known = sorted({s for s in (*read, *window.facts) if s.kind == "gpu" and s.node == node})
-    expected = max(int(number(window, Subject(node), EXPECTED) or 0), len(known))
+    expected = max(_must_have(window, node), len(known))
     fresh = [s for s in known if s in read and window.now - read[s][1] <= limits.unread_seconds]
     if not fresh:
         yield _none_read(window, node, expected, read)
@@ -84,11 +90,32 @@ def _of_node(window: Window, limits: Limits, node: str, read: dict[Subject, tupl
             subject=Subject(node),
             severity=Severity.FAIL,
             code="gpu_missing",
-            message=f"{node} has {len(known)} GPUs and must have {expected}",
+            message=f"{node} has {len(known)} GPUs and must have {expected}{_of_bus(window, node)}",
             action="reboot_node",
             since=min(read[s][0] for s in fresh),
-            evidence={"num_gpus": len(known), "expected_gpus": expected, "uuids": [s.name for s in known]},
+            evidence={
+                "num_gpus": len(known),
+                "expected_gpus": expected,
+                "gpus_on_bus": _on_bus(window, node),
+                "uuids": [s.name for s in known],
+            },
         )
+
+
+def _must_have(window: Window, node: str) -> int:
+    """The owner's number goes before the bus': a GPU may be on the bus and given to a virtual machine."""
+    return int(number(window, Subject(node), EXPECTED) or 0) or _on_bus(window, node) or 0
+
+
+def _on_bus(window: Window, node: str) -> int | None:
+    series = window.series(ON_BUS).get(Subject(node))
+    return int(series.newest) if series else None
+
+
+def _of_bus(window: Window, node: str) -> str:
+    """Whether the missing ones are out of the driver's reach only, or off the bus."""
+    on_bus = _on_bus(window, node)
+    return "" if on_bus is None else f"; its PCI bus shows {on_bus}"
 
 
 def _unread(window: Window, subject: Subject, seen: tuple[float, float] | None, num_fresh: int) -> Finding:

@@ -58,6 +58,17 @@ def test_a_clock_that_runs_free(make, synchronised, error, seconds, is_found):
     assert [(f.code, f.severity) for f in found] == [("clock_skew_unsynchronised", Severity.WARN)] * is_found
 
 
+@pytest.mark.parametrize(("seconds", "is_found"), [(600, True), (590, False)])
+def test_a_chronyd_without_a_source_tells_no_error_and_is_found_all_the_same(make, seconds, is_found):
+    values = {"clock_synchronised": lambda age: 0 if age <= seconds else 1}
+    found = detect(make.window(make.rows(make.NODE, 700, **values)), Limits())
+    assert [(f.code, f.evidence["max_error_seconds"]) for f in found] == [
+        ("clock_skew_unsynchronised", None)
+    ] * is_found
+    if is_found:
+        assert found[0].message.endswith("for 600 s; it is not known by how much it is off")
+
+
 @settings(deadline=None, max_examples=50)
 @given(st.floats(-400, 400), st.floats(-400, 400))
 def test_farther_off_is_never_milder(make, one, other):

@@ -64,6 +64,40 @@ def test_fewer_than_the_node_must_have(make):
     assert found(node(make, *(make.gpu_rows(i) for i in range(8)), expected=4)) == []
 
 
+def test_only_what_is_read_counts_and_not_what_the_bus_reader_knows_of(make):
+    """The PCIe collector gives a GPU facts and a row of its own, read or not."""
+    on_the_bus = make.rows(make.gpu(7), pcie_width=16, pcie_generation=5)
+    window = node(make, *(make.gpu_rows(i) for i in range(7)), on_the_bus, expected=8)
+    assert found(window) == [("node001/gpu:GPU-0007", "gpu_missing", FAIL)]
+
+
+@pytest.mark.parametrize(
+    ("on_bus", "expected", "is_missing"), [(8, 0, True), (7, 0, False), (8, 7, False), (7, 8, True), (6, 0, False)]
+)
+def test_a_gpu_on_the_bus_that_nvml_does_not_show(make, on_bus, expected, is_missing):
+    """Unless the owner says that it is none of this node's: the bus also shows what a virtual machine has."""
+    bus = make.rows(make.NODE, gpus_on_bus=on_bus)
+    window = node(make, *(make.gpu_rows(i) for i in range(7)), bus, expected=expected, known=7)
+    assert found(window) == [("node001", "gpu_missing", FAIL)] * is_missing
+    if is_missing:
+        (one,) = detect(window, LIMITS)
+        assert one.message == f"node001 has 7 GPUs and must have 8; its PCI bus shows {on_bus}"
+        assert (one.evidence["num_gpus"], one.evidence["gpus_on_bus"]) == (7, on_bus)
+
+
+def test_gpus_on_the_bus_of_which_none_is_read_are_not_known(make):
+    window = make.window(make.rows(make.NODE, gpus_on_bus=8))
+    assert found(window) == [("node001", "gpus_not_read", UNKNOWN)]
+    assert found(make.window(make.rows(make.NODE, gpus_on_bus=0))) == []
+
+
+def test_dcgm_as_the_primary_source_reads_a_gpu_too_and_as_a_second_opinion_it_does_not(make):
+    primary = [make.rows(make.gpu(i), power_watts=690, temperature_celsius=60) for i in range(2)]
+    assert found(node(make, *primary, known=2)) == []
+    second = make.rows(make.gpu(1), dcgm_power_watts=690, sm_active_ratio=0.9)
+    assert found(node(make, make.gpu_rows(0), second, known=2)) == [("node001/gpu:GPU-0001", "gpu_missing", FAIL)]
+
+
 def test_silence_of_all_of_them_blames_none(make):
     groups = [make.rows(make.gpu(i), until=60, lost=0) for i in range(8)]
     window = node(make, *groups, expected=8)
