@@ -1,6 +1,7 @@
 """Starts and ends that are out of the ordinary: under load, over a damaged database, as an ordinary user."""
 
 import os
+from pathlib import Path
 from collections.abc import Callable
 
 from watched import Watched, say, wait_until
@@ -17,7 +18,6 @@ def test_a_damaged_database_is_set_aside_and_told(watched: Watched) -> None:
     watched.start()
     finding = wait_until("the finding", lambda: watched.findings().get("store_damaged"))
     assert finding["severity"] == "WARN"
-    aside = [path for path in watched.state.iterdir() if str(path) in finding["message"]]
-    assert [path.stat().st_size for path in aside] == [200_016]
+    assert Path(finding["evidence"]["path"]).stat().st_size == 200_016
     assert watched.is_intact()
     say(f"a damaged database: {finding['message']}")
