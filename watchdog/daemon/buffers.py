@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from watchdog.daemon.recent_events import RecentEvents
 from watchdog.vocabulary.samples import Event, Row, Series, Window
 from watchdog.vocabulary.subjects import Subject
 
@@ -16,8 +16,6 @@ _STALE_SHARE = 0.25
 MISSED_READINGS = 3
 LEAST_PATIENCE_SECONDS = 15.0
 """A value is overdue after so many readings that did not come, and so long at least."""
-MOST_EVENTS = 5000
-"""Events kept; more within a window are a storm, of which incidents keep the count."""
 
 
 @dataclass(slots=True)
@@ -52,7 +50,7 @@ class Buffers:
         """Keep so much of the past."""
         self._window_seconds = window_seconds
         self._columns: dict[str, dict[Subject, _Column]] = {}
-        self._events: deque[Event] = deque(maxlen=MOST_EVENTS)
+        self._events = RecentEvents()
         self._facts: dict[Subject, dict[str, object]] = {}
 
     def newest(self, now: float) -> dict[Subject, Row]:
@@ -81,7 +79,7 @@ class Buffers:
 
     def add_events(self, events: Iterable[Event]) -> None:
         """In order of time."""
-        self._events.extend(events)
+        self._events.add(events)
 
     def add_facts(self, facts: Mapping[Subject, Mapping[str, object]]) -> None:
         """New facts are laid over the old ones."""
@@ -91,8 +89,7 @@ class Buffers:
     def window(self, now: float) -> Window:
         """What is known up to `now`. It is valid until the next row is added."""
         oldest = now - self._window_seconds
-        while self._events and self._events[0].at < oldest:
-            self._events.popleft()
+        self._events.forget(oldest)
         columns = {
             metric: {
                 subject: Series(column.at, column.values)
