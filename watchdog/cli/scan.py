@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from watchdog.cli.tables import print_table
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA = "fryer/scan"
 VERSION = 1
-_COLOURS = {"critical": "bold red", "fatal": "bold red", "warning": "yellow", "FAIL": "bold red", "WARN": "yellow"}
 _GRAVE = ("critical", "fatal")
 
 
@@ -147,7 +148,7 @@ class _Table:
             )
             for key, found in self._rows.items()
         ]
-        _print_table(("first", "severity", "what", "part", "count", "action", "last message"), rows)
+        print_table(("first", "severity", "what", "part", "count", "action", "last message"), rows)
 
 
 def _show_incidents(incidents: Sequence[Incident]) -> None:
@@ -166,7 +167,7 @@ def _show_incidents(incidents: Sequence[Incident]) -> None:
         )
         for incident in incidents
     ]
-    _print_table(("incident", "root", "part", "count", "action", "victims", "title"), rows)
+    print_table(("incident", "root", "part", "count", "action", "victims", "title"), rows)
 
 
 def _what(found: LogEvent) -> str:
@@ -181,23 +182,3 @@ def _when(found: LogEvent) -> str:
     if found.wall_seconds is not None:
         return datetime.fromtimestamp(found.wall_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
     return "-" if found.boot_seconds is None else f"boot+{found.boot_seconds:.3f}s"
-
-
-def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Nothing is cut off; a log's control characters never reach the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
-    for title in header:
-        table.add_column(title, justify="right" if title == "count" else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(_printable(cell), style=_COLOURS.get(cell, "")) for cell in row))
-    console = Console()
-    console.width = max(console.width, console.measure(table, options=console.options.update(width=2000)).maximum)
-    console.print(table, crop=False)
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
