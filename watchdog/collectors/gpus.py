@@ -1,5 +1,7 @@
 """The GPUs through NVML, which stays in its child (`nvml_process`): rows, Xids, facts, and how long it has been silent.
 
+The driver takes back the recovery that it asked for once it was done: that is an event, ``gpu_reset``.
+
 Silence is itself a reading: `nvml_silent_seconds` of the GPU whose call does not return, or of the node when the reader
 as a whole says nothing. A GPU that answered has 0 there, so that the end of a silence is seen too.
 """
@@ -17,7 +19,7 @@ from watchdog.simulator.node import SimulatedNode
 from watchdog.vocabulary.errors import FryerError, SourceMissing
 from watchdog.vocabulary.samples import Event, Row
 from watchdog.vocabulary.subjects import Subject
-from watchdog.xids import xid
+from watchdog.xids import recovery, xid
 
 OPEN_SECONDS = 5.0
 """Wait for NVML at a call until it is there; a node without persistence mode takes longer, and is silent so long."""
@@ -69,6 +71,7 @@ class Gpus:
         self._buses: dict[str, str] = {}
         self._driver: str | None = None
         self._last: dict[str, GpuReading] = {}
+        self._asked: dict[str, int] = {}
 
     def collect(self, now: float) -> Collected:
         """One look. Raises `SourceMissing` without NVML; `SourceFailed` where it does not start, tried again later."""
@@ -80,7 +83,7 @@ class Gpus:
         look = self._nvml.read()
         return Collected(
             rows=(*self._rows(look.readings, now), *self._silences(now)),
-            events=tuple(self._event(one, now) for one in look.xids),
+            events=(*(self._event(one, now) for one in look.xids), *self._resets(look.readings, now)),
             facts=facts,
         )
 
@@ -128,6 +131,21 @@ class Gpus:
             else:
                 yield Row(subject=self._subjects[gap.uuid], at=now, values={_SILENT: gap.for_seconds})
         yield Row(subject=self._node, at=now, values=node)
+
+    def _resets(self, readings: tuple[GpuReading, ...], now: float) -> Iterator[Event]:
+        """An event for each GPU for which the driver no longer asks for a recovery; what is not read says nothing."""
+        for reading in readings:
+            if reading.recovery_action is None:
+                continue
+            before, self._asked[reading.uuid] = self._asked.get(reading.uuid, 0), reading.recovery_action
+            if before and not reading.recovery_action:
+                yield Event(
+                    kind="gpu_reset",
+                    subject=self._subjects[reading.uuid],
+                    at=now,
+                    message=f"the driver takes back what it asked for: {recovery(before).meaning}",
+                    data={"source": "nvml", "recovery_from": before, "recovery_to": 0},
+                )
 
     def _event(self, event: XidEvent, now: float) -> Event:
         entry = xid(event.code, driver=self._driver)

@@ -26,7 +26,8 @@ class Event:
     """Something that happened once: an Xid, an out-of-memory kill, a link that went down, a checkpoint."""
 
     kind: str
-    """``xid sxid aer mce edac oom nvme mlx5 nvrm hung_task lockup filesystem io_error recovery checkpoint ...``"""
+    """``xid sxid aer mce edac oom nvme mlx5 nvrm hung_task lockup filesystem io_error recovery checkpoint ...``;
+    ``boot gpu_reset``: a repair was done."""
     subject: Subject
     at: float
     code: int | None = None

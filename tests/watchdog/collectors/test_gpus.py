@@ -124,6 +124,19 @@ def test_a_lost_gpu_is_a_value_and_its_xid_an_event_with_the_catalogues_action(m
     assert row_of(lost, event.subject).values == {"lost": 1, "nvml_silent_seconds": 0}
 
 
+def test_a_recovery_that_the_driver_takes_back_was_done(make: Make) -> None:
+    fault = '[[fault]]\non = "node001/gpu1"\nkind = "xid"\ncode = 95\nrecovery_action = 1\nat = "5s"\nfor = "60s"\n'
+    gpus = make(faults=fault)
+    asked = collect_until(gpus, lambda c: any(row.values.get("recovery_action") for row in c.rows))
+    (sick,) = [row.subject for row in asked.rows if row.values.get("recovery_action") == 1]
+    assert [event.kind for event in asked.events if event.kind != "xid"] == []
+    (event,) = collect_until(gpus, lambda c: any(event.kind == "gpu_reset" for event in c.events)).events
+    assert (event.subject, event.severity, event.action) == (sick, "info", "none")
+    assert event.message == "the driver takes back what it asked for: reset the GPU"
+    assert event.data == {"source": "nvml", "recovery_from": 1, "recovery_to": 0}
+    assert gpus.collect(1001.0).events == ()
+
+
 def test_a_gpu_that_hangs_is_silent_for_longer_and_longer_and_the_others_are_read(make: Make) -> None:
     gpus = make("hung_call")
     collected = collect_until(gpus, lambda c: len([row for row in c.rows if row.values.get("power_watts")]) == 7)
