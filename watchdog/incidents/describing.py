@@ -57,7 +57,9 @@ def _title(root: Tally, members: Sequence[Tally]) -> str:
 
 
 def _action(root: Tally, members: Sequence[Tally], past: Sequence[Past], limits: IncidentLimits) -> str:
-    """The driver's own verdict first, then the gravest finding's; a repair that did not last asks for a person."""
+    """The driver's own verdict first, then the gravest finding's, of equal ones the root's: to repair the cause is to
+    repair what it did to others. A repair that did not last asks for a person.
+    """
     severity = max(tally.severity for tally in members)
     verdicts = [
         tally
@@ -68,8 +70,8 @@ def _action(root: Tally, members: Sequence[Tally], past: Sequence[Past], limits:
     if verdicts:
         action = max(verdicts, key=lambda one: (one.subject == root.subject, _rank(one.action), one.last_at)).action
     else:
-        gravest = max(found, key=lambda one: (one.severity, _rank(one.action)), default=root)
-        action = gravest.action
+        asking = [tally for tally in found if tally.action != "none"] or found
+        action = max(asking, key=lambda one: (one.severity, one is root, _rank(one.action)), default=root).action
     repaired = sum(one.was_repaired for one in past)
     if severity is Severity.FAIL and root.family in _HARDWARE and repaired >= limits.repeats_to_inspect:
         return max("inspect", action, key=_rank)

@@ -29,7 +29,7 @@ class Family(IntEnum):
     KILL = 6
     """The kernel ended a process: out of memory."""
     SILENCE = 7
-    """NVML does not answer."""
+    """NVML does not answer, or nobody reads the GPUs."""
     VERDICT = 8
     """The driver's recovery action: Xid 154, field 230. It tells of another fault, and decides its repair."""
     HOST = 9
@@ -65,6 +65,7 @@ _WORDS: tuple[tuple[str, Family], ...] = (
     ("gpu_lost", Family.GONE),
     ("gpu_missing", Family.GONE),
     ("gpus_missing", Family.GONE),
+    ("gpus_not_read", Family.SILENCE),
     ("nvrm_fallen", Family.GONE),
     ("nvrm", Family.DRIVER),
     ("ecc", Family.MEMORY),
@@ -85,6 +86,7 @@ _WORDS: tuple[tuple[str, Family], ...] = (
     ("netdev", Family.NIC),
     ("nccl_segfault", Family.APPLICATION),
     ("segfault", Family.APPLICATION),
+    ("peermem", Family.APPLICATION),
     ("oom", Family.KILL),
     ("clock_offset", Family.HOST),
     ("clock_skew", Family.HOST),

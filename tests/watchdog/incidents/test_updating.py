@@ -74,6 +74,47 @@ def test_the_cascade_of_12_seconds_is_one_incident_with_the_fallen_gpu_as_root()
     assert incident.title == "xid_79 on node1/gpu:GPU-4: xid_79 seen; 11 others affected"
 
 
+@pytest.mark.parametrize(
+    ("of_root", "of_victim", "expected"),
+    [
+        ("reboot_node", "inspect", "reboot_node"),
+        ("reboot_node", "contact_support", "reboot_node"),
+        ("none", "inspect", "inspect"),
+        ("none", "none", "none"),
+    ],
+)
+def test_the_repair_is_the_roots_and_a_victims_where_the_root_asks_for_none(of_root, of_victim, expected):
+    """The port's AER comes with every GPU that falls off the bus, and its `inspect` is no repair of the GPU."""
+    aer = found("aer", NODE, source="kernel_events", action=of_victim, since=99.9)
+    book = after(Book(), 100.0, replace(FALLEN, action=of_root), aer, events=(xid(79, 100.0),))
+    (incident,) = book.incidents
+    assert (incident.root_code, incident.action) == ("xid_79", expected)
+
+
+def test_a_victim_that_fails_outranks_a_root_that_is_only_a_warning():
+    """A row to be remapped is the root of what its GPU shows later; firmware that stopped needs more than a reset."""
+    pending = found("row_remap_pending", severity=Severity.WARN, action="reset_gpu", since=100.0)
+    stopped = found("xid_119", action="reboot_node", since=101.0)
+    book = Book()
+    for at in (100.0, 106.0, 112.0):
+        book = after(book, at, pending, stopped)
+    (incident,) = book.incidents
+    assert (incident.root_code, incident.action) == ("row_remap_pending", "reboot_node")
+
+
+def test_a_reset_of_the_gpu_is_the_repair_and_a_fault_after_it_is_a_new_one():
+    contained = found("xid_95", action="reset_gpu", since=100.0)
+    book = after(Book(), 100.0, contained, events=(xid(95, 100.0),))
+    elsewhere = Event(kind="gpu_reset", subject=gpu(1), at=150.0)
+    assert after(book, 150.0, contained, events=(elsewhere,)).open[0].state is IncidentState.OPEN
+    book = after(book, 150.0, contained, events=(Event(kind="gpu_reset", subject=gpu(0), at=150.0),))
+    assert (book.open[0].state, book.open[0].acted_at) == (IncidentState.ACTED, 150.0)
+    again = after(book, 200.0, replace(contained, since=200.0), events=(xid(95, 200.0),))
+    (new, old) = again.incidents
+    assert (old.state, old.closed_because) == (IncidentState.CLOSED, "came back after gpu reset")
+    assert (new.state, new.previous, new.action) == (IncidentState.OPEN, old.id, "inspect")
+
+
 def test_a_629_fold_application_storm_is_one_incident():
     events = tuple(xid(13, 100 + i / 20, gpu(i % 8)) for i in range(629))
     findings = [found("xid_13", gpu(i), Severity.WARN, action="restart_app", since=100.0) for i in range(8)]

@@ -12,8 +12,8 @@ NOBODY_KNOWS_MORE = {
     "thermal", "clock_limits", "thermal_margin", "power", "gpu_stuck", "baseline_drift", "dcgm_health",
 }  # fmt: skip
 """Detectors of symptoms: heat, clocks, power, drift."""
-SILENT = {"gpus_not_read", "collector_stale", "peermem"}
-"""Findings about readers, which are UNKNOWN, and lines that nothing follows from."""
+SILENT = {"collector_stale"}
+"""Findings about readers, which are UNKNOWN."""
 
 
 @pytest.mark.parametrize("code", sorted(xids()))
@@ -40,6 +40,19 @@ def test_the_codes_of_every_detector_have_a_family(name):
     codes = import_module(DETECTORS[name].detect.__module__).CODES
     without = [code for code in codes if family_of(code) is Family.SYMPTOM]
     assert [code for code in without if code not in SILENT and not code.startswith("xid_")] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "family"),
+    [
+        ("ghes", Family.HOST), ("raid", Family.HOST), ("nfs", Family.HOST), ("file_max", Family.HOST),
+        ("panic", Family.HOST), ("netdev", Family.NIC), ("segfault", Family.APPLICATION),
+        ("peermem", Family.APPLICATION), ("nvrm", Family.DRIVER), ("aer", Family.BUS), ("oom", Family.KILL),
+    ],
+)  # fmt: skip
+def test_every_family_of_kernel_lines_is_of_the_part_that_it_tells_of(kind, family):
+    """Peer memory that was freed in a context that is gone: a program ended, and no hardware did."""
+    assert family_of(event_code(kind, None)) is family
 
 
 def test_events_and_findings_write_codes_alike():
