@@ -112,6 +112,12 @@ def counted(watched: Watched) -> Counter[tuple[str, int]]:
     return found
 
 
+def in_incidents(watched: Watched) -> int:
+    """Lines in all incidents; one that was merged into another is in that one."""
+    incidents = watched.ask("/v1/state")["incidents"]
+    return sum(one["count"] for one in incidents if not one["closed_because"].startswith("merged"))
+
+
 def look_at_what_is_left(watched: Watched, load: Load, folder: Path, since: int) -> None:
     """In a copy, so that the next daemon has to recover the file by itself."""
     acked, seen = load.acked[since:], set(load.seen)
@@ -139,6 +145,7 @@ def test_what_was_acknowledged_survives_every_kill_and_each_line_counts_once(wat
             checked = acked
             watched.start()
     wait_until("every line counted", lambda: counted(watched) == load.written, 20)
+    assert in_incidents(watched) == load.written.total()
     shown = {(one["root"], one["root_code"]) for one in watched.ask("/v1/state")["incidents"]}
     assert load.shown <= shown
     code, _ = watched.stop()

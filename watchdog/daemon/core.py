@@ -172,7 +172,7 @@ class Core:
         )
         decision = self._decide(findings, now)
         items = [*self._changed_findings(findings, now), *(change.incident for change in changes)]
-        items += self._consequences(decision, is_changed=bool(changes))
+        items += self._consequences(decision, is_changed=bool(changes or events))
         self._has_judged = True
         return Judgement(changes=changes, decision=decision, items=tuple(items), seconds=time.perf_counter() - begun)
 

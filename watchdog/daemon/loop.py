@@ -87,6 +87,9 @@ class Daemon:
         self._known_gpus: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._counters: Counter[str] = Counter()
+        self._held: list[Item] = []
+        """Events that wait to be judged, and what came after them: kept in one transaction with their incidents. A
+        kill in between would leave a cursor that is past lines of which no incident knows."""
         self.count_rejected: Callable[[], float] = lambda: 0.0
         """Requests that the API refused so far; set by whoever makes both."""
 
@@ -154,9 +157,9 @@ class Daemon:
     def _take(self, name: str, collected: Collected) -> None:
         """A collector gave something: into memory, to the writer, and to the judges where it is an event."""
         del name
-        items = self._core.take(collected)
-        if items:
-            self._submit(items)
+        self._held += self._core.take(collected)
+        if not self._core.has_new_events:
+            self._submit(self._release())
         self._state = None
         if collected.facts:
             self._learn_baselines(collected)
@@ -178,7 +181,7 @@ class Daemon:
         self._look_at_ourselves(now)
         judgement = self._core.judge(now)
         self._judged_at = time.monotonic()
-        self._submit(judgement.items)
+        self._submit([*self._release(), *judgement.items])
         self._tell(judgement.changes)
         self._carry_out(judgement)
         if self._parts.offer_alerts is not None:
@@ -269,6 +272,11 @@ class Daemon:
                 log.info("incident=%s %s root=%s code=%s: %s", change.incident.id, change.kind, change.incident.root,
                          change.incident.root_code, change.incident.title)  # fmt: skip
 
+    def _release(self) -> list[Item]:
+        """What was held, to be submitted now."""
+        held, self._held = self._held, []
+        return held
+
     def _submit(self, items: Sequence[Item]) -> None:
         if items:
             future = self._parts.writer.submit(items)
@@ -309,7 +317,8 @@ class Daemon:
         self._scheduler.shutdown(wait=False)
         self._publish()
         await asyncio.to_thread(self._pacer.stop)
-        self._submit(self._core.kept())
+        last = self._core.judge(time.time())
+        self._submit([*self._release(), *last.items, *self._core.kept()])
         is_whole = await asyncio.to_thread(self._parts.writer.close, STOP_SECONDS)
         if not is_whole:
             log.error("the store did not take everything before the end")
