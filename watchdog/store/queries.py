@@ -63,6 +63,12 @@ def among(column: ColumnElement[Any], names: Iterable[str]) -> ColumnElement[boo
     return column.in_(select(values.c.value.cast(String)))
 
 
+def is_usable(*, is_simulated: bool) -> ColumnElement[bool]:
+    """A device's result is a yardstick: it qualified, and is of the wanted kind."""
+    kind = DEVICE.c.kind == _SIMULATED if is_simulated else DEVICE.c.kind != _SIMULATED
+    return kind & DEVICE.c.verdict.in_(_USABLE)
+
+
 def _newest(
     connection: Connection, wanted: ColumnElement[bool], *, is_simulated: bool, before: str | None
 ) -> list[Figure]:
@@ -71,11 +77,10 @@ def _newest(
         partition_by=(DEVICE.c.uuid, MEASUREMENT.c.burn, MEASUREMENT.c.case, MEASUREMENT.c.metric),
         order_by=(RUN.c.started_epoch_seconds.desc(), MEASUREMENT.c.id.desc()),
     )
-    kind = DEVICE.c.kind == _SIMULATED if is_simulated else DEVICE.c.kind != _SIMULATED
     ranked = (
         _figures()
         .add_columns(rank.label("rank"), MEASUREMENT.c.id.label("position"))
-        .where(wanted, kind, DEVICE.c.verdict.in_(_USABLE), MEASUREMENT.c.value.is_not(None))
+        .where(wanted, is_usable(is_simulated=is_simulated), MEASUREMENT.c.value.is_not(None))
     )
     if before is not None:
         ranked = ranked.where(RUN.c.started_epoch_seconds < epoch_seconds(before))

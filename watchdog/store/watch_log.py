@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy import Row as SqlRow
 
+from watchdog.store.baselines import medians_under_load
 from watchdog.store.blocks import unpack_rows, unpack_steps
 from watchdog.store.bodies import incident_of, signal_of
 from watchdog.store.connection import reading
@@ -173,10 +174,17 @@ class WatchLog:
             )
 
     def baselines(self, uuids: Collection[str], *, is_simulated: bool = False) -> dict[str, dict[str, float]]:
-        """Of each device that qualified, ``"BURN CASE METRIC"`` -> the newest figure with which it did."""
+        """Of each device that qualified, ``"BURN CASE METRIC"`` -> the newest figure with which it did.
+
+        Rates are those that were measured; clock, power and temperatures are medians under that burn.
+        """
         found: dict[str, dict[str, float]] = {}
         for figure in self.store.newest_of_devices(uuids, is_simulated=is_simulated):
             found.setdefault(figure.uuid, {})[f"{figure.burn} {figure.case} {figure.metric}"] = figure.value
+        with self._asking() as connection:
+            seen = medians_under_load(connection, uuids, is_simulated=is_simulated)
+        for uuid, medians in seen.items():
+            found[uuid] = {**medians, **found.get(uuid, {})}
         return found
 
     @contextmanager
