@@ -74,6 +74,8 @@ class Watched:
     """What runs it: ``setpriv ...``."""
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    user: int | None = None
+    """Whom the folder belongs to."""
     started_seconds: list[float] = field(default_factory=list)
     """From each start to the first answer."""
 
@@ -84,6 +86,8 @@ class Watched:
             self.kmsg.touch()
         (self.folder / "fryer.toml").write_text(self.config)
         (self.folder / "scenario.toml").write_text(self.scenario)
+        if self.user is not None:
+            os.chown(self.folder, self.user, self.user)
 
     def start(self, seconds: float = 60.0) -> None:
         """A daemon, which answers."""

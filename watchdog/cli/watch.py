@@ -30,7 +30,8 @@ def watch(
         Path | None, typer.Option(metavar="PATH", help="Unix socket of the API. Default: /run/fryer/watchdog.sock.")
     ] = None,
     kmsg: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Kernel log: a device, file or FIFO. Default: /dev/kmsg.")
+        Path | None,
+        typer.Option(metavar="PATH", readable=False, help="Kernel log: a device, file or FIFO. Default: /dev/kmsg."),
     ] = None,
     node: Annotated[str | None, typer.Option(help="Name of this node. Default: the host's.")] = None,
     simulate: Annotated[

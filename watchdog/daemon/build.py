@@ -19,6 +19,7 @@ from watchdog.collectors.registry import COLLECTORS
 from watchdog.daemon.core import Core, CoreSettings
 from watchdog.daemon.loop import Daemon, Parts
 from watchdog.daemon.pacer import Paced
+from watchdog.daemon.recent_events import MOST_EVENTS
 from watchdog.detectors import DETECTORS
 from watchdog.exporter import render
 from watchdog.incidents import IncidentLimits
@@ -94,8 +95,10 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
     simulated = simulated_node(scenario, own.node)
     node = simulated.node if simulated else own.node
     store, set_aside = open_or_set_aside(own.state_directory or default_directory(), now)
-    remembered = WatchLog(store).remembered(now)
+    past = WatchLog(store)
+    remembered = past.remembered(now)
     core = Core(_core_settings(settings, node), remembered, now)
+    core.recall(past.events(_recent(own.window_seconds, now), MOST_EVENTS))
     _tell_of_start(core, node, set_aside, now)
     if own.expected_gpus:
         core.add_facts({Subject(node): {"expected_gpus": own.expected_gpus}})
@@ -125,6 +128,11 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
     )
     daemon.count_rejected = lambda: float(sum(api.rejected.values()))
     return Assembled(daemon=daemon, api=api, alerts=alerts, set_aside=set_aside)
+
+
+def _recent(window_seconds: float, now: float) -> float:
+    """Since when events are judged again after a restart: within the window, and since this boot, which repaired."""
+    return now - min(window_seconds, time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def make_paced(settings: Settings, node: str, simulated: SimulatedNode | None) -> list[Paced]:

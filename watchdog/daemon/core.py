@@ -138,6 +138,11 @@ class Core:
         """What was found out elsewhere: a GPU's own baseline, from the store."""
         self._buffers.add_facts(facts)
 
+    def recall(self, events: Sequence[Event]) -> None:
+        """Events of the last minutes, oldest first, that an earlier daemon judged: without them a restart would make
+        findings go away. Incidents and counts know them already."""
+        self._buffers.add_events(events)
+
     def hear(self, records: Sequence[RunRecord]) -> None:
         """Take in what runs said."""
         self._buffers.add_rows(self.runs.take(records))

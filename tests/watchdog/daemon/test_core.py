@@ -176,6 +176,17 @@ def test_a_persons_word_closes_an_incident_and_is_kept_with_it() -> None:
         core.mark(replace(mark, incident="unknown"))
 
 
+def test_events_that_an_earlier_daemon_judged_keep_their_findings_and_count_no_second_time() -> None:
+    before = with_fallen_gpu()
+    later = make(Remembered(values=kept(before.kept()), xid_counts=before.xid_counts), at=NOW + 30)
+    later.recall([fell(NOW)])
+    assert not later.has_new_events
+    later.judge(NOW + 30)
+    assert [finding.code for finding in later.findings] == [finding.code for finding in before.findings] == ["xid_79"]
+    assert later.incidents[0].count == 1
+    assert later.xid_counts == before.xid_counts
+
+
 def test_a_daemon_that_starts_goes_on_with_incidents_signals_and_counts() -> None:
     core = with_fallen_gpu()
     incident, signal = core.incidents[0], core.signal
