@@ -25,7 +25,7 @@ LOADED_RATIO = 0.9
 MOST_RUNS = 4
 """So many of a device's newest qualifications are looked at: a short one does not hide the burns of a full one."""
 MOST_PACKED_BYTES = 1 << 20
-"""Longer recordings are left out: an hour of one GPU is some 200 kB, and a daemon that starts reads four of each GPU."""
+"""Longer recordings are left out: an hour of one GPU is some 200 kB, and a daemon that starts reads four of each."""
 
 
 def medians_under_load(
