@@ -100,6 +100,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
     core = Core(_core_settings(settings, node), remembered, now)
     core.recall(past.events(_recent(own.window_seconds, now), MOST_EVENTS))
     _tell_of_start(core, node, set_aside, now)
+    core.add_facts({Subject(node): {"is_simulated": simulated is not None, "kernel_log": str(own.kmsg)}})
     if own.expected_gpus:
         core.add_facts({Subject(node): {"expected_gpus": own.expected_gpus}})
     writer = Writer(store).start()
