@@ -180,7 +180,7 @@ def test_patience_ends_while_the_file_is_locked(store: Store) -> None:
     with writing(store, period_seconds=0.01) as writer:
         other.execute("BEGIN IMMEDIATE")
         patient = writer.submit([event("patient")])
-        impatient = writer.submit([event("impatient")], patience_seconds=0.01)
+        impatient = writer.submit([event("impatient")], patience_seconds=2.0)  # ends during the first attempt
         with pytest.raises(StoreError, match="1 item is not kept: the disk did not take them in time"):
             impatient.result(PATIENCE_SECONDS)
         assert "another process has kept it locked for 5 s" in writer.status.error
