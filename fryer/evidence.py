@@ -73,6 +73,12 @@ class PastMeasurement:
     at: str
     """ISO 8601, UTC."""
     run_id: str
+    digest: str | None = None
+    """Of gemm only: digest of its first product, see `Measurement.digest`."""
+    seed: int | None = None
+    """Seed of its run."""
+    torch: str | None = None
+    """torch version of its run; another one may sum in another order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,12 @@ class NodeEvidence:
     """Why the run ended early: ``Ctrl-C``, ``SIGTERM``; None when it ran to its end."""
     repeat: Mapping[str, str] = field(default_factory=dict)
     """By burn: the command that repeats it."""
+    expected_gpus: int | None = None
+    """GPUs on the PCI bus, or as many as were asked for; None when neither is known."""
+    missing_past: tuple[str, ...] = ()
+    """UUIDs of this node's last qualification that are not here now."""
+    gpu_processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By device name: other processes seen on the GPU at the start or during the run, ``pid name bytes``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
