@@ -1,9 +1,12 @@
 """The workers of one phase, seen from the runner: started together, listened to, stopped, and killed when they hang."""
 
 import multiprocessing
+import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from ctypes import c_double
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 
@@ -11,6 +14,10 @@ from fryer.records import Problem, Record
 from fryer.workers import Done, Order, Ready, work
 from watchdog.vocabulary.verdicts import Verdict
 
+STOPPING = (signal.SIGTERM, signal.SIGHUP)
+"""Stops that systemd, Slurm, timeout(1) and a dropped connection send to every process of a run."""
+SILENCE_SECONDS = 60.0
+"""A burn looks at least once a second whether it is to stop; one that has not looked for so long hangs."""
 START_SECONDS = 120.0
 """From the fork to an open device. A first CUDA context on a node of eight GPUs without persistence takes tens."""
 OVERRUN_SECONDS = 30.0
@@ -26,6 +33,8 @@ class _Member:
     order: Order
     deadline: float
     """Real time (`time.monotonic`) at which it is killed."""
+    pulse: c_double
+    """When its burn last looked whether it is to stop (`time.monotonic`)."""
     is_ready: bool = False
 
     @property
@@ -37,10 +46,19 @@ def make_context() -> ForkServerContext:
     """A fork server with torch and the burns loaded. Forking is safe: nothing in it has touched a GPU."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["fryer.preload"])
-    first = context.Process(target=_nothing)
-    first.start()
-    first.join()  # so that torch is loaded before the clock starts
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in STOPPING}
+    forkserver.ensure_running()  # it and all workers inherit deafness: a stop sent to the whole group is the runner's
+    for number, handler in before.items():
+        signal.signal(number, handler)
     return context
+
+
+def warm_up(context: ForkServerContext, is_stopped: Callable[[], bool]) -> None:
+    """Wait until the server has torch loaded, so that the clock starts with everything in place."""
+    first = context.Process(target=_nothing, daemon=True)
+    first.start()
+    while first.exitcode is None and not is_stopped():
+        first.join(0.1)
 
 
 def _nothing() -> None:
@@ -60,10 +78,11 @@ class Crew:
 
     def _start(self, context: ForkServerContext, order: Order) -> _Member:
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=work, args=(sender, self._stop, order), daemon=True)
+        pulse = context.Value("d", time.monotonic(), lock=False)
+        process = context.Process(target=work, args=(sender, self._stop, pulse, order), daemon=True)
         process.start()
         sender.close()
-        return _Member(process, receiver, order, time.monotonic() + START_SECONDS)
+        return _Member(process, receiver, order, time.monotonic() + START_SECONDS, pulse)
 
     @property
     def is_over(self) -> bool:
@@ -90,8 +109,13 @@ class Crew:
         for ready in wait(list(by_connection), timeout=seconds):
             assert isinstance(ready, Connection)
             yield from self._receive(by_connection[ready])
-        for member in [m for m in self._members if time.monotonic() > m.deadline]:
+        now = time.monotonic()
+        for member in [m for m in self._members if now > m.deadline or self._is_silent(m, now)]:
             yield self._kill(member)
+
+    @staticmethod
+    def _is_silent(member: _Member, now: float) -> bool:
+        return member.is_ready and now - member.pulse.value > SILENCE_SECONDS
 
     def kill(self) -> None:
         """End all at once."""
@@ -104,6 +128,7 @@ class Crew:
                 message = member.connection.recv()
                 if isinstance(message, Ready):
                     member.is_ready = True
+                    member.pulse.value = time.monotonic()
                     if not self._stopping:
                         order = member.order
                         member.deadline = time.monotonic() + order.seconds / order.clock.speed + OVERRUN_SECONDS
@@ -120,13 +145,17 @@ class Crew:
 
     def _kill(self, member: _Member) -> Problem:
         self.hung.add(member.name)
-        what = (
-            "did not stop when asked"
-            if self._stopping
-            else ("did not end in time" if member.is_ready else f"was not open after {START_SECONDS:.0f} s")
-        )
+        what = self._what_is_wrong(member)
         self._end(member)
         return self._problem(member, "deadline", f"{what}, and its process was killed")
+
+    def _what_is_wrong(self, member: _Member) -> str:
+        if not member.is_ready:
+            return f"was not open after {START_SECONDS:.0f} s"
+        if self._stopping:
+            return "did not stop when asked"
+        silent = time.monotonic() - member.pulse.value
+        return f"did nothing for {silent:.0f} s" if silent > SILENCE_SECONDS else "did not end in time"
 
     def _problem(self, member: _Member, code: str, what: str) -> Problem:
         return Problem(

@@ -4,8 +4,10 @@ A subcommand's module is imported only when it is called, or listed by ``--help`
 heavy at the top, so help is instant.
 """
 
+import contextlib
 import os
 import sys
+import traceback
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -20,18 +22,40 @@ from watchdog.vocabulary.errors import FryerError, UsageError, nearest
 GROUP = "fryer.commands"
 EXIT_USAGE = 2
 EXIT_CANNOT_TELL = 3
+DEBUG = "FRYER_DEBUG"
 
 
 def main() -> None:
-    """Run the command line; exits 0, 1, 2 or 3 (see README), 130 when stopped before anything was measured."""
+    """Run the command line and exit 0, 1, 2 or 3, as README says; nothing else, whatever happens."""
     try:
         assert_our_watchdog()
-        app(standalone_mode=True)
+        code = app(standalone_mode=False)
     except FryerError as error:
-        sys.exit(report(error))
+        code = report(error)
+    except (typer.Abort, KeyboardInterrupt):
+        code = _cannot_tell("stopped before anything was measured")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_CANNOT_TELL)
+        code = EXIT_CANNOT_TELL
+    except Exception as error:  # noqa: BLE001 - a bug must not look like a node that failed, which is exit 1
+        code = _unexpected(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unexpected(error: Exception) -> int:
+    """Wrong usage as the command line's library words it; anything else is the tool's own failure."""
+    if hasattr(error, "show") and hasattr(error, "exit_code"):
+        error.show()
+        return EXIT_USAGE
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    return _cannot_tell(f"failed by itself: {type(error).__name__}: {error}; for the trace set {DEBUG}=1")
+
+
+def _cannot_tell(what: str) -> int:
+    with contextlib.suppress(OSError):
+        print(f"fryer: {what}", file=sys.stderr)  # noqa: T201 - the one place where errors are shown
+    return EXIT_CANNOT_TELL
 
 
 def report(error: FryerError) -> int:
@@ -44,7 +68,7 @@ def assert_our_watchdog() -> None:
     """Raise `UsageError` when the distribution called ``watchdog`` on PyPI stands where our package should."""
     found = import_module("watchdog").__file__ or "?"
     ours = Path(__file__).parent.parent / "watchdog" / "__init__.py"
-    if Path(found).resolve() != ours.resolve():
+    if not Path(found).samefile(ours):
         raise UsageError(
             f"the package watchdog at {found} is not Fryer's (another project has that name); "
             "install Fryer into a virtual environment of its own: make setup"

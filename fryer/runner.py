@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from fryer.burns import BURNS
-from fryer.crew import Crew, make_context
+from fryer.crew import Crew, make_context, warm_up
 from fryer.evidence import Measurement, NodeEvidence, PastMeasurement
 from fryer.hardware import Hardware, open_hardware
 from fryer.outputs import Output
@@ -36,26 +36,37 @@ Past = Callable[[Hardware], tuple[tuple[PastMeasurement, ...], tuple[PastMeasure
 
 
 class Stopper:
-    """Whether the run is to end early, and why. The first signal stops it; a second one is the system's to act on."""
+    """Whether the run is to end early, and why. What was measured until then is judged and kept."""
 
     def __init__(self) -> None:
         """Nothing has asked for a stop yet."""
         self.reason: str | None = None
+        self.is_urgent = False
+        """Asked twice: nothing is waited for any more."""
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within it, SIGINT and SIGTERM stop the run cleanly."""
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        """Within it, Ctrl-C, SIGTERM and SIGHUP stop the run cleanly; the third one is the system's to act on."""
+        before = {number: signal.signal(number, self._hear) for number in _STOPS}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
+    def stop(self, reason: str) -> None:
+        """Ask for an end; the first reason counts."""
+        self.is_urgent = self.reason is not None
+        self.reason = self.reason or reason
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self.reason = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        signal.signal(number, signal.SIG_DFL)
+        if self.is_urgent:
+            signal.signal(number, signal.SIG_DFL)
+        self.stop(_STOPS[signal.Signals(number)])
+
+
+_STOPS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 
 @dataclass(slots=True)
@@ -94,14 +105,15 @@ class _Records:
 def run(info: RunInfo, output: Output, past: Past, stopper: Stopper) -> RunResult:
     """Qualify every node of the plan, one after the other; returns what was found, also when stopped early."""
     start = time.monotonic()
-    context = make_context()
-    output.start(info)
     evidence: list[NodeEvidence] = []
     with stopper.listening():
+        output.start(info)
+        context = make_context()
+        warm_up(context, lambda: stopper.reason is not None)
         for node in info.plan.nodes:
             if not (stopper.reason and evidence):
                 evidence.append(_NodeRun(info.plan, node, context, output, stopper).run(past))
-    verdicts = tuple(judge(one) for one in evidence)
+        verdicts = tuple(judge(one) for one in evidence)
     return RunResult(info=info, seconds=time.monotonic() - start, evidence=tuple(evidence), verdicts=verdicts)
 
 
@@ -179,6 +191,8 @@ class _NodeRun:
             crew = Crew(self._context, orders)
             try:
                 while not crew.is_over:
+                    if self._stopper.is_urgent:
+                        break
                     if self._stopper.reason:
                         crew.stop()
                     for record in crew.listen(LISTEN_SECONDS):

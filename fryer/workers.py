@@ -6,7 +6,9 @@ hangs or crashes its process takes nothing else with it. This module is the proc
 
 import ctypes
 import signal
+import time
 from collections.abc import Iterator
+from ctypes import c_double
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
@@ -23,8 +25,9 @@ MEMORY_RATIO = {"cuda": 0.9, "simulated": 0.9, "cpu": 0.02}
 and its patterns are walked at a hundredth of an HBM's speed."""
 
 _PR_SET_PDEATHSIG = 1
-_LOST = ("device is lost", "unspecified launch failure", "ecc error", "illegal memory access", "device-side")
-"""What CUDA says when the device, and not the program, has failed (cudaError_t 46, 214, 719 and their texts)."""
+_LOST = ("device is lost", "uncorrectable ecc error", "gpu has fallen off")
+"""What CUDA says when the device has failed (cudaErrorECCUncorrectable 214 and the like). An illegal access or a failed
+launch may be the tool's own fault: it is an ERROR, beside whatever NVML and Xids say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +94,15 @@ def open_device(spec: DeviceSpec, clock: RunClock) -> Device:
     return device
 
 
-def work(connection: Connection, stop: Event, order: Order) -> None:
-    """Entry of the process: run the burn, send what it yields, end when told or when nobody listens."""
+def work(connection: Connection, stop: Event, pulse: c_double, order: Order) -> None:
+    """Entry of the process: run the burn, send what it yields, end when told or when nobody listens.
+
+    `pulse` is set to the time of each look at `stop`, so that a burn that hangs shows.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: only the runner acts on it
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
-        for message in _messages(order, stop):
+        for message in _messages(order, _Stop(stop, pulse)):
             connection.send(message)
         connection.send(Done())
     except (BrokenPipeError, ConnectionResetError):
@@ -105,7 +111,19 @@ def work(connection: Connection, stop: Event, order: Order) -> None:
         connection.close()
 
 
-def _messages(order: Order, stop: Event) -> Iterator[Message]:
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """Whether the run is to end; each look is a sign of life."""
+
+    event: Event
+    pulse: c_double
+
+    def __call__(self) -> bool:
+        self.pulse.value = time.monotonic()
+        return self.event.is_set()
+
+
+def _messages(order: Order, stop: _Stop) -> Iterator[Message]:
     devices: list[Device] = []
     try:
         devices = [open_device(spec, order.clock) for spec in order.specs]
@@ -117,13 +135,13 @@ def _messages(order: Order, stop: Event) -> Iterator[Message]:
         device.close()
 
 
-def _task(order: Order, stop: Event) -> Task:
+def _task(order: Order, stop: _Stop) -> Task:
     return Task(
         seconds=order.seconds,
         seed=order.seed,
         dtypes=order.dtypes,
         memory_ratio=order.memory_ratio,
-        stop=stop.is_set,
+        stop=stop,
         rank=order.rank,
         num_ranks=order.num_ranks,
         rendezvous=order.rendezvous,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from watchdog.vocabulary.errors import UsageError
 
 if TYPE_CHECKING:
     from fryer.evidence import PastMeasurement
@@ -97,15 +100,16 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     if report is not None:
         check_path(report)
     store = _open_store(state) if keep else None
-    result = _carry_out(plan, store, as_json=as_json)
-    kept = store is None or _save(store, result)
+    is_kept, result, error = _carry_out(plan, store, as_json=as_json)
     if report is not None:
         from fryer.outputs.html import write
 
         write(result, report)
         print(f"report: {report}", file=sys.stderr)
+    if error is not None:
+        print(f"fryer: the output could not be written ({error.strerror}); see fryer history", file=sys.stderr)
     code = exit_code(result.verdict, strict=strict)
-    raise typer.Exit(code if kept or code == 1 else 3)
+    raise typer.Exit(code if (is_kept and error is None) or code == 1 else 3)
 
 
 def _words(text: str) -> list[str]:
@@ -118,10 +122,12 @@ def _open_store(state: Path | None) -> Store:
     return Store.open(state or default_directory())
 
 
-def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> RunResult:
+def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> tuple[bool, RunResult, OSError | None]:
+    """Run it, keep the result, then show it: also whether it was kept, and what was wrong with the output."""
     from datetime import UTC, datetime
     from uuid import uuid4
 
+    from fryer.outputs.guarded import Guarded
     from fryer.result import RunInfo
     from fryer.runner import Stopper
     from fryer.runner import run as carry_out
@@ -132,16 +138,22 @@ def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> RunResult:
         plan=plan,
         command=shlex.join(["fryer", *sys.argv[1:]]),
     )
-    output = _output(as_json=as_json)
+    stopper = Stopper()
+    output = Guarded(_output(as_json=as_json), lambda: stopper.stop("nobody reads the output any more"))
     try:
-        result = carry_out(info, output, _past(store, is_simulated=plan.scenario is not None), Stopper())
+        result = carry_out(info, output, _past(store, is_simulated=plan.scenario is not None), stopper)
+        is_kept = store is None or _save(store, result)
         output.finish(result)
     finally:
         output.close()
-    return result
+    if isinstance(output.error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes
+    return is_kept, result, output.error
 
 
 def _output(*, as_json: bool) -> Output:
+    if sys.stdout is None or sys.stderr is None:
+        raise UsageError("stdout or stderr is closed; redirect it to /dev/null instead")
     if as_json:
         from fryer.outputs.ndjson import JsonOutput
 

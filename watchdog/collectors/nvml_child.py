@@ -100,7 +100,8 @@ def _look(reader: "NvmlReader", clock: RunClock, ask: Ask) -> Iterator[object]:
 
 def main(descriptor: int, parent: int) -> None:
     """Be the child of process `parent`, over an inherited socket. Ends with its parent, even inside a driver call."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # a stop of the whole group is the parent's to handle
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == parent:  # else it died before the call above
         serve(Connection(descriptor))
