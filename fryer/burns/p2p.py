@@ -19,6 +19,11 @@ from fryer.records import Record
 
 BUFFER_BYTES = 256 << 20
 """0.7 ms over the NVLinks of an H100: long enough to be level."""
+SENDING = 1
+"""The queue that a device sends from. Not queue 0: torch copies between devices in the sender's current queue, and
+makes that wait for the receiver's current queue before, and the other way round after (aten/src/ATen/native/cuda/
+Copy.cu, `copy_device_to_device`). The receiver's current queue is its queue 0, since a lane is entered for one device
+at a time; were that also its sending queue, the two directions of a pair would take turns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +80,4 @@ def _lane(sender: _Side, receiver: _Side) -> Lane:
         sender.device.copy(sender.outgoing, receiver.incoming, to_peer=True)
         return sender.outgoing.nbytes * sender.device.scale
 
-    return Lane(sender.device, 0, queue)
+    return Lane(sender.device, SENDING, queue)

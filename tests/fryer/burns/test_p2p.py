@@ -10,6 +10,51 @@ from watchdog.vocabulary.verdicts import Verdict
 SCALE = 1 << 12
 
 
+class Ordered:
+    """Copies between devices as torch orders them: both sides' current queues wait for each other.
+
+    torch copies in the sender's current queue, behind what the receiver's current queue holds, and that one then waits
+    for the copy. Outside of a lane the current queue is queue 0.
+    """
+
+    def __init__(self, linked_device, timeline, monkeypatch):
+        self.receivers = {}
+        make_side = p2p._side
+
+        def side(device, seed):
+            made = make_side(device, seed)
+            self.receivers[made.incoming.data_ptr()] = device
+            return made
+
+        monkeypatch.setattr(p2p, "_side", side)
+        receivers = self.receivers
+
+        class OrderedDevice(linked_device):
+            def copy(self, source, destination, *, to_peer=False):
+                if not to_peer:
+                    return super().copy(source, destination)
+                receiver = receivers[destination.data_ptr()]
+                theirs = receiver.done_at[receiver.lane_index]
+                self.done_at[self.lane_index] = max(self.done_at[self.lane_index], theirs)
+                super().copy(source, destination, to_peer=True)
+                receiver.done_at[receiver.lane_index] = self.done_at[self.lane_index]
+                return None
+
+        self.devices = [OrderedDevice(f"gpu{index}", timeline, 100e9, scale=SCALE) for index in range(2)]
+
+
+def test_both_directions_overlap_although_torch_orders_a_copy_with_both_sides_current_queues(
+    linked_device, timeline, make_task, monkeypatch
+):
+    devices = Ordered(linked_device, timeline, monkeypatch).devices
+    found = rates(p2p.run(devices, make_task(seconds=6.0)))
+    assert found == {
+        ("gpu0", "to gpu1"): pytest.approx(100e9),
+        ("gpu1", "to gpu0"): pytest.approx(100e9),
+        ("gpu0", "both gpu1"): pytest.approx(200e9),
+    }
+
+
 @pytest.fixture
 def three(linked_device, timeline):
     """Three devices; the one in the middle sends at half the rate of the others."""
