@@ -3,9 +3,10 @@
     write all slices ──▶ (wait, for bit fade) ──▶ make what is expected of a slice, compare on the device, count
                                                    a difference -> first wrong place, its bits, and read it once more
 
-It covers `Task.memory_ratio` of what is free; less than nine tenths of that is an ERROR and never a pass. Patterns are
-repeated until the time is over, and each has its turn at least once, or the result is INCONCLUSIVE. Host memory is slow
-to walk and shared with everybody, so there it covers no more than it can within the time, and says how much that was.
+It covers `Task.memory_ratio` of what is free; less than nine tenths of the free memory is an ERROR and never a pass,
+unless less was asked for. Patterns are repeated until the time is over, and each has its turn at least once, or the
+result is INCONCLUSIVE. Host memory is slow to walk and shared with everybody, so there it covers no more than it can
+within the time, and says how much that was.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -23,7 +24,8 @@ from watchdog.vocabulary.units import show_quantity
 from watchdog.vocabulary.verdicts import Verdict
 
 LEAST_OBTAINED = 0.9
-"""Share of the wanted memory below which the test would say too little. A test that covers what little it gets and
+"""Share of the free memory, or of what was asked for where that is less, below which the test would say too little. A
+test that covers what little it gets and
 passes is a known trap: DCGM's memory test passed when its allocation failed (NVIDIA/DCGM issue 284)."""
 FADE_SHARE = 0.05
 """Part of the duration for which each bit fade pattern leaves the memory alone."""
@@ -45,7 +47,8 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     """Cycle through `PATTERNS`; yields the bytes verified after each, and one mismatch for each pass that found any."""
     (device,) = devices
     end = device.clock.now() + task.seconds
-    wanted = int(device.free_bytes() * task.memory_ratio) // 8 * 8
+    free = device.free_bytes()
+    wanted = int(free * task.memory_ratio) // 8 * 8
     if device.host_is_device:
         began = device.clock.now()
         sample = Walk(device, task, obtain(min(wanted, SAMPLE_BYTES), device.torch_device), end, fade_seconds=0.0)
@@ -54,8 +57,9 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
         affordable = int(bytes_per_second * AFFORDABLE_SHARE * task.seconds) // 8 * 8
         wanted = min(wanted, max(affordable, SAMPLE_BYTES))
     region = obtain(wanted, device.torch_device)
-    if not region.num_bytes or region.num_bytes < LEAST_OBTAINED * wanted:
-        yield _too_little(device, region.num_bytes, wanted)
+    least = least_bytes(free, wanted)
+    if not region.num_bytes or region.num_bytes < least:
+        yield _too_little(device, region.num_bytes, least, free)
         return
     walk = Walk(device, task, region, end, fade_seconds=FADE_SHARE * task.seconds)
     covered: set[str] = set()
@@ -63,6 +67,13 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
         walk.cycle += 1
     if len(covered) < len(PATTERNS):
         yield _uncovered(device, covered, is_stopped=task.stop())
+
+
+def least_bytes(free: int, wanted: int) -> int:
+    """Bytes without which nothing is tested: `LEAST_OBTAINED` of what is free, or of `wanted` where that is less."""
+    if wanted < LEAST_OBTAINED * free - 8:  # `wanted` is rounded down to a word
+        return int(LEAST_OBTAINED * wanted)
+    return min(wanted, int(LEAST_OBTAINED * free))
 
 
 def _cycle(walk: "Walk", covered: set[str]) -> Generator[Record, None, bool]:
@@ -196,15 +207,15 @@ class Walk:
         )
 
 
-def _too_little(device: Device, obtained: int, wanted: int) -> Problem:
+def _too_little(device: Device, obtained: int, least: int, free: int) -> Problem:
     return Problem(
         device=device.name,
         burn="memory",
         case="",
         verdict=Verdict.ERROR,
         code="too_little_memory",
-        message=f"{device.name} gave {show_quantity(obtained, 'B')} of the {show_quantity(wanted, 'B')} of free memory "
-        f"that were to be tested, under {LEAST_OBTAINED:.0%} of it, so nothing was tested: end what else uses "
+        message=f"{device.name} gave {show_quantity(obtained, 'B')} of its {show_quantity(free, 'B')} of free memory, "
+        f"under the {show_quantity(least, 'B')} that a test must cover, so nothing was tested: end what else uses "
         f"this memory, or ask for less with --memory",
     )
 

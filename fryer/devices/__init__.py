@@ -67,7 +67,7 @@ class Device(Protocol):
         """Make the device current in this process: context, processor affinity, threads. Call once, first."""
 
     def free_bytes(self) -> int:
-        """Bytes that can really be allocated on the device now, those of tensors that were dropped before among them."""
+        """Bytes that can really be allocated on the device now, dropped tensors' bytes among them."""
 
     def shape(self, dtype: str) -> Shape:
         """Shape of the product that this device reports for `dtype`."""

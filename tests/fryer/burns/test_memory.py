@@ -112,7 +112,18 @@ def test_too_little_memory_is_an_error_with_the_figures(linked_device, timeline,
     monkeypatch.setattr(memory, "obtain", lambda wanted, device: Region((torch.empty(10**5 // 8).long(),), SLICE))
     (problem,) = run(linked_device("gpu0", timeline), make_task())
     assert (problem.verdict, problem.code) == (Verdict.ERROR, "too_little_memory")
-    assert "gave 100 kB of the 524 kB" in problem.message
+    assert "gave 100 kB of its 1.05 MB of free memory, under the 472 kB" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("ratio", "obtained_of_free", "is_enough"),
+    [(0.95, 0.91, True), (0.95, 0.89, False), (0.9, 0.9, True), (0.9, 0.82, False), (0.5, 0.46, True)],
+)
+def test_nine_tenths_of_the_free_memory_must_be_covered_unless_less_was_asked_for(ratio, obtained_of_free, is_enough):
+    free = 80 << 30
+    wanted = int(free * ratio) // 8 * 8
+    obtained = int(free * obtained_of_free) // 8 * 8
+    assert (obtained >= memory.least_bytes(free, wanted)) is is_enough
 
 
 def test_nothing_free_is_an_error_and_no_pass(linked_device, timeline, make_task, monkeypatch):
