@@ -32,13 +32,19 @@ SHORT_COUNT = 12
 """Fewer values than this are a short series: ten second differences are the least that give a usable median."""
 NUM_ERRORS = 4.0
 """Standard errors a change must exceed: 4 is one false alarm in 16,000 normal series."""
+SHORT_NOISE_RATIO = 0.03
+"""Standard deviation of one point of a series too short to show its own. Ours: three times the 1 % that a settled GPU
+wanders, since the first seconds of a burn hold the warm-up of clocks and libraries too."""
 NUM_BATCHES = 200
 """A series of twice as many values is first reduced to medians of batches, so 100,000 values cost little."""
-SMALLEST_COUNT = 3
-"""With fewer values nothing can be said."""
+SMALLEST_COUNT = 5
+"""With fewer values nothing can be said: the thirds of three or four are single values, and one slow interval among
+them looks like a change of level."""
 
 _SIGMA_OF_MAD = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
+_LEAST_SECOND_DIFFERENCES = 3
+"""Values that one second difference takes."""
 _MEDIAN_ERROR = 1.2533
 """Standard error of a median over that of a mean, normal distribution: sqrt(pi / 2)."""
 
@@ -52,9 +58,9 @@ class Steady:
     spread_ratio: float
     """Median absolute deviation of that part, over `value`; 0 where the value is 0."""
     from_seconds: float | None
-    """Where the steady part begins; None when the series never became steady or is shorter than three values."""
+    """Where the steady part begins; None when the series never became steady or is shorter than `SMALLEST_COUNT`."""
     drift_ratio: float
-    """Change of level over the length of the run, signed, relative to `value`; 0 for less than three values."""
+    """Change of level over the length of the run, signed, relative to `value`; 0 for a series too short to tell."""
 
 
 def steady(points: Sequence[Point]) -> Steady:
@@ -103,11 +109,44 @@ def measure(points: Sequence[Point], digests: Mapping[tuple[str, str, str], str]
     return measurements
 
 
-def standard_error_ratio(measurement: Measurement) -> float:
-    """Standard error of the measurement's value, relative to it: what noise alone moves it by."""
+def steady_points(measurement: Measurement) -> tuple[Point, ...]:
+    """The points that `Measurement.value` is the median of."""
     begin = measurement.steady_from_seconds
-    num_points = sum(begin is None or point.at_seconds >= begin for point in measurement.series)
-    return _MEDIAN_ERROR * _SIGMA_OF_MAD * measurement.spread_ratio / sqrt(max(1, num_points))
+    return tuple(point for point in measurement.series if begin is None or point.at_seconds >= begin)
+
+
+def total_rate(measurement: Measurement) -> float:
+    """Work over time in the steady part: the mean of its points, each weighed by the length of its interval.
+
+    A median does not see a device that works at a third of its rate for a second in four; whoever waits for it does.
+    The first interval counts as long as the others usually are. `value` where there are no points.
+    """
+    points = steady_points(measurement)
+    lengths = [later.at_seconds - earlier.at_seconds for earlier, later in pairwise(points)]
+    weights = [median(lengths) if lengths else 1.0, *lengths]
+    total = sum(weights)
+    if not points or total <= 0:
+        return measurement.value
+    return sum(point.value * weight for point, weight in zip(points, weights, strict=True)) / total
+
+
+def slow_share(measurement: Measurement, below_ratio: float) -> float:
+    """Share of the steady part's points that are below `below_ratio` of its median; 0 where there are no points."""
+    points = steady_points(measurement)
+    return sum(point.value < below_ratio * measurement.value for point in points) / max(1, len(points))
+
+
+def standard_error_ratio(measurement: Measurement) -> float:
+    """Standard error of the measurement's value, relative to it: what noise alone moves it by.
+
+    A series shorter than `SMALLEST_COUNT` can't tell its own noise (one point shows none at all), so there it is at
+    least `SHORT_NOISE_RATIO` a point.
+    """
+    num_points = max(1, len(steady_points(measurement)))
+    sigma = _SIGMA_OF_MAD * measurement.spread_ratio
+    if num_points < SMALLEST_COUNT:
+        sigma = max(sigma, SHORT_NOISE_RATIO)
+    return _MEDIAN_ERROR * sigma / sqrt(num_points)
 
 
 def robust_sigma(values: Sequence[float]) -> float:
@@ -173,7 +212,7 @@ def _drift(kept: Sequence[float], *, run_length: int) -> tuple[float, float]:
 
 def _noise(values: Sequence[float]) -> float:
     """Standard deviation about any straight line, from second differences (their variance is six times it)."""
-    if len(values) < SMALLEST_COUNT:
+    if len(values) < _LEAST_SECOND_DIFFERENCES:
         return 0.0
     second = [abs(values[i - 1] - 2 * values[i] + values[i + 1]) for i in range(1, len(values) - 1)]
     return _SIGMA_OF_MAD * median(second) / sqrt(6)

@@ -13,7 +13,7 @@ from fryer.judges.limits import Limits
 from watchdog.collectors.readings import HostReading
 from watchdog.vocabulary.verdicts import Verdict
 
-EXCUSED = frozenset({"below_floor", "below_node", "below_own_past", "below_fleet", "not_steady"})
+EXCUSED = frozenset({"below_floor", "below_node", "below_own_past", "below_fleet", "not_steady", "stutter"})
 """Reasons that a busy machine explains."""
 _REMEDY = "end what else runs on the machine, or take it out of its queue, and repeat"
 

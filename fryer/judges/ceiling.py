@@ -24,8 +24,8 @@ def _impossible(evidence: NodeEvidence, found: Measurement, top: Ceiling) -> Con
         found.device,
         "impossible",
         Verdict.ERROR,
-        f"{what(found)} measured {show_rate(found.value, found.metric)}, above the physical ceiling of "
-        f"{show_rate(top.value, found.metric)} ({top.why}): the measurement is wrong, not the device",
+        f"{what(found)} measured {show_rate(found.value, found.metric, found.case)}, above the physical ceiling of "
+        f"{show_rate(top.value, found.metric, found.case)} ({top.why}): the measurement is wrong, not the device",
         figures={
             "burn": found.burn,
             "case": found.case,

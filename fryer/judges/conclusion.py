@@ -51,9 +51,15 @@ def conclude(
     )
 
 
-def show_rate(value: float, metric: str) -> str:
-    """``729 TFLOP/s`` or ``3.04 TB/s``."""
-    return show_quantity(value, "FLOP/s" if metric == FLOPS else "B/s")
+def show_rate(value: float, metric: str, case: str = "") -> str:
+    """``729 TFLOP/s`` or ``3.04 TB/s``; ``1.40 POP/s`` where `case` says that the products are of integers."""
+    products = "OP/s" if case.startswith("int8") else "FLOP/s"
+    return show_quantity(value, products if metric == FLOPS else "B/s")
+
+
+def count_of(count: int, noun: str) -> str:
+    """``1 wrong result``, ``118,764 products``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def what(measurement: Measurement) -> str:

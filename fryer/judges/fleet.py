@@ -8,9 +8,8 @@ from fryer.ceiling import possible
 from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
 from fryer.judges.conclusion import Conclusion, conclude, devices_by_name, observed, show_rate, what
 from fryer.judges.limits import Limits
-from fryer.judges.shortfall import Bounds, comparison
+from fryer.judges.shortfall import Bounds, comparison, grade, gravest_of, own_noise, views
 from fryer.steady import robust_sigma
-from watchdog.vocabulary.verdicts import Verdict
 
 _OWN_JUDGES = ("p2p", "pcie")
 """Links differ by platform, so a fleet's links do not compare."""
@@ -41,21 +40,20 @@ def _compare(
     middle = median(values)
     if middle <= 0:
         return []
-    noise = limits.noise_factor * robust_sigma(values) / middle
+    noise = max(limits.noise_factor * robust_sigma(values) / middle, own_noise(found, limits))
     bounds = Bounds(warn_ratio=limits.fleet_warn_ratio, fail_ratio=limits.fleet_fail_ratio, noise_ratio=noise)
-    shortfall = 1 - found.value / middle
-    verdict: Verdict | None = bounds.grade(shortfall)
-    if verdict is None:
+    graded = gravest_of([grade(view, middle, bounds) for view in views(found)])
+    if graded is None:
         return []
     return [
         conclude(
             evidence,
             found.device,
             "below_fleet",
-            verdict,
-            f"{what(found)} reached {show_rate(found.value, found.metric)}, {shortfall:.1%} below the median "
-            f"{show_rate(middle, found.metric)} of {len(values)} other {device.part}",
-            figures=comparison(found, middle, bounds, [f"{len(values)} devices"]) | observed(evidence, found),
+            graded.verdict,
+            f"{what(found)} reached {graded.view.words}, {graded.shortfall_ratio:.1%} below the median "
+            f"{show_rate(middle, found.metric, found.case)} of {len(values):,} other {device.part}",
+            figures=comparison(found, graded, [f"{len(values)} devices"]) | observed(evidence, found),
             remedy="compare the node with a healthy one: power limit, clocks, cooling, driver; then field diagnostics",
             burn=found.burn,
         )

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
 from fryer.judges.conclusion import Conclusion, conclude, devices_by_name, observed, show_rate, what
 from fryer.judges.limits import Limits
+from fryer.judges.shortfall import View, views
 from fryer.parts import Floor, find_part
 from watchdog.vocabulary.verdicts import Verdict
 
@@ -29,8 +30,9 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
         if floor is None:
             if not _has_own_limit(found, device):
                 without[found.device].append(found)
-        elif found.burn not in _ELSEWHERE and found.value < floor.warn:
-            conclusions.append(_below(evidence, found, device, floor))
+        elif found.burn not in _ELSEWHERE and (low := [v for v in views(found) if v.value < floor.warn]):
+            told = next((view for view in low if view.value < floor.fail), low[0])
+            conclusions.append(_below(evidence, found, told, device, floor))
     return [*conclusions, *(_note(evidence, devices[name], found) for name, found in without.items())]
 
 
@@ -44,21 +46,23 @@ def _has_own_limit(found: Measurement, device: DeviceInfo) -> bool:
     return found.burn == "pcie" and device.link_bytes_per_second is not None
 
 
-def _below(evidence: NodeEvidence, found: Measurement, device: DeviceInfo, floor: Floor) -> Conclusion:
-    verdict = Verdict.FAIL if found.value < floor.fail else Verdict.WARN
+def _below(evidence: NodeEvidence, found: Measurement, view: View, device: DeviceInfo, floor: Floor) -> Conclusion:
+    verdict = Verdict.FAIL if view.value < floor.fail else Verdict.WARN
     limit = floor.fail if verdict is Verdict.FAIL else floor.warn
     return conclude(
         evidence,
         found.device,
         "below_floor",
         verdict,
-        f"{what(found)} reached {show_rate(found.value, found.metric)}, below the {show_rate(limit, found.metric)} "
+        f"{what(found)} reached {view.words}, below the {show_rate(limit, found.metric, found.case)} "
         f"that a healthy {device.part} reaches",
         figures={
             "burn": found.burn,
             "case": found.case,
             "metric": found.metric,
-            "value": found.value,
+            "value": view.value,
+            "value_is": view.name,
+            "median": found.value,
             "warn": floor.warn,
             "fail": floor.fail,
             "source": floor.source,

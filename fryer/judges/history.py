@@ -6,9 +6,7 @@ from fryer.ceiling import possible
 from fryer.evidence import Measurement, NodeEvidence, PastMeasurement
 from fryer.judges.conclusion import Conclusion, conclude, devices_by_name, observed, show_rate, what
 from fryer.judges.limits import Limits
-from fryer.judges.shortfall import Bounds, comparison, own_noise
-from fryer.steady import standard_error_ratio
-from watchdog.vocabulary.verdicts import Verdict
+from fryer.judges.shortfall import Bounds, Graded, comparison, grade, gravest_of, own_noise, views
 
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
@@ -21,25 +19,23 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
         before = past.get((device.uuid, found.burn, found.case, found.metric)) if device else None
         if before is None or before.value <= 0:
             continue
-        noise = own_noise(found, standard_error_ratio(found), limits)
+        noise = own_noise(found, limits)
         bounds = Bounds(warn_ratio=limits.past_warn_ratio, fail_ratio=limits.past_fail_ratio, noise_ratio=noise)
-        verdict = bounds.grade(1 - found.value / before.value)
-        if verdict:
-            conclusions.append(_below(evidence, found, before, bounds, verdict))
+        graded = gravest_of([grade(view, before.value, bounds) for view in views(found)])
+        if graded:
+            conclusions.append(_below(evidence, found, before, graded))
     return conclusions
 
 
-def _below(
-    evidence: NodeEvidence, found: Measurement, before: PastMeasurement, bounds: Bounds, verdict: Verdict
-) -> Conclusion:
+def _below(evidence: NodeEvidence, found: Measurement, before: PastMeasurement, graded: Graded) -> Conclusion:
     return conclude(
         evidence,
         found.device,
         "below_own_past",
-        verdict,
-        f"{what(found)} reached {show_rate(found.value, found.metric)}, {1 - found.value / before.value:.1%} below the "
-        f"{show_rate(before.value, found.metric)} of its own qualification at {before.at}",
-        figures=comparison(found, before.value, bounds, [before.run_id])
+        graded.verdict,
+        f"{what(found)} reached {graded.view.words}, {graded.shortfall_ratio:.1%} below the "
+        f"{show_rate(before.value, found.metric, found.case)} of its own qualification at {before.at}",
+        figures=comparison(found, graded, [before.run_id])
         | observed(evidence, found)
         | {"past_at": before.at, "past_node": before.node, "past_run_id": before.run_id},
         remedy="find what changed since: driver, firmware, power limit, cooling, or the device; repeat it; if it "

@@ -35,6 +35,15 @@ class Limits:
     """Others of the part that are needed for a median absolute deviation worth the name."""
     drift_inconclusive_ratio: float = 0.05
     """A series that moves on by more than this over the run has no figure to judge; by less, it is worth a look."""
+    stutter_below_ratio: float = 0.90
+    """Share of its own median below which an interval is a slow one: a settled GPU stays within a few percent."""
+    stutter_share_ratio: float = 0.05
+    """Share of slow intervals above which a device stutters; as `throttle_fail_ratio`."""
+    stutter_least_points: int = 20
+    """With fewer intervals a single slow one would be that share already."""
+    stutter_fail_ratio: float = 0.10
+    """Work lost against its own median; as `node_fail_ratio`: so far below the others a device fails, however it gets
+    there."""
     throttle_fail_ratio: float = 0.05
     """Share of time slowed down: at 5 % a synchronous job waits for it one step in twenty (ours)."""
     throttle_fail_seconds: float = 2.0

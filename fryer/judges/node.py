@@ -11,9 +11,8 @@ from fryer.ceiling import possible
 from fryer.evidence import Measurement, NodeEvidence
 from fryer.judges.conclusion import Conclusion, alike, conclude, observed, show_rate, what
 from fryer.judges.limits import Limits
-from fryer.judges.shortfall import Bounds, comparison, own_noise
-from fryer.steady import robust_sigma, standard_error_ratio
-from watchdog.vocabulary.verdicts import Verdict, gravest
+from fryer.judges.shortfall import Bounds, Graded, View, comparison, grade, gravest_of, own_noise, views
+from fryer.steady import robust_sigma
 
 _OWN_JUDGE = "p2p"
 
@@ -25,52 +24,44 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
 
 
 def _group(evidence: NodeEvidence, group: Sequence[Measurement], limits: Limits) -> list[Conclusion]:
-    values = [m.value for m in group]
-    middle, best = median(values), max(values)
-    if best <= 0:
-        return []
+    by_view = list(zip(*(views(m) for m in group), strict=True))
     conclusions = []
-    for found in group:
-        if len(group) >= limits.node_least_devices and middle > 0:
-            noise = limits.noise_factor * robust_sigma(values) / middle
-            by_median = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=noise)
-            by_best = Bounds(warn_ratio=limits.best_warn_ratio, fail_ratio=limits.best_fail_ratio)
-            grades = {"median": (by_median, middle), "best": (by_best, best)}
-        else:
-            noise = own_noise(found, standard_error_ratio(found), limits)
-            pair = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=noise)
-            grades = {"best": (pair, best)}
-        graded = [
-            (name, bounds, reference, grade)
-            for name, (bounds, reference) in grades.items()
-            if (grade := bounds.grade(1 - found.value / reference))
-        ]
+    for place, found in enumerate(group):
+        noise = own_noise(found, limits)
+        graded = gravest_of(
+            [each for peers in by_view for each in _grades(peers[place], [peer.value for peer in peers], noise, limits)]
+        )
         if graded:
-            worst = gravest(grade for *_, grade in graded)
-            name, bounds, reference, _ = next(row for row in graded if row[3] is worst)
-            conclusions.append(_below(evidence, found, name, reference, bounds, worst, group))
+            conclusions.append(_below(evidence, found, graded, group))
     return conclusions
 
 
-def _below(
-    evidence: NodeEvidence,
-    found: Measurement,
-    name: str,
-    reference: float,
-    bounds: Bounds,
-    verdict: Verdict,
-    group: Sequence[Measurement],
-) -> Conclusion:
+def _grades(view: View, values: Sequence[float], noise: float, limits: Limits) -> list[Graded | None]:
+    """What one rate of a device says beside the same rate of all of the group's; `noise` is that of its own series."""
+    middle, best = median(values), max(values)
+    if best <= 0:
+        return []
+    if len(values) < limits.node_least_devices or middle <= 0:
+        pair = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=noise)
+        return [grade(view, best, pair, "best")]
+    spread = max(limits.noise_factor * robust_sigma(values) / middle, noise)
+    by_median = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=spread)
+    by_best = Bounds(warn_ratio=limits.best_warn_ratio, fail_ratio=limits.best_fail_ratio, noise_ratio=noise)
+    return [grade(view, middle, by_median, "median"), grade(view, best, by_best, "best")]
+
+
+def _below(evidence: NodeEvidence, found: Measurement, graded: Graded, group: Sequence[Measurement]) -> Conclusion:
     others = [m.device for m in group if m is not found]
-    figures = comparison(found, reference, bounds, others) | {"reference_is": f"{name} of the node"}
     return conclude(
         evidence,
         found.device,
         "below_node",
-        verdict,
-        f"{what(found)} reached {show_rate(found.value, found.metric)}, {1 - found.value / reference:.1%} below the "
-        f"{name} of the node's {len(group)} devices, {show_rate(reference, found.metric)}",
-        figures=figures | observed(evidence, found),
+        graded.verdict,
+        f"{what(found)} reached {graded.view.words}, {graded.shortfall_ratio:.1%} below the {graded.reference_is} of "
+        f"the node's {len(group)} devices, {show_rate(graded.reference, found.metric, found.case)}",
+        figures=comparison(found, graded, others)
+        | {"reference_is": f"{graded.reference_is} of the node"}
+        | observed(evidence, found),
         remedy="compare its clock, power and temperature with its neighbours; repeat it alone; then field diagnostics",
         burn=found.burn,
     )

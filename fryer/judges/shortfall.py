@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fryer.evidence import Measurement
+from fryer.judges.conclusion import show_rate
 from fryer.judges.limits import Limits
-from watchdog.vocabulary.verdicts import Verdict
+from fryer.steady import standard_error_ratio, total_rate
+from watchdog.vocabulary.verdicts import Verdict, gravest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,15 +28,73 @@ class Bounds:
         return Verdict.WARN if shortfall_ratio > self.warn_ratio else None
 
 
-def comparison(measurement: Measurement, reference: float, bounds: Bounds, against: Sequence[str]) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One of the two rates by which a series is judged."""
+
+    name: str
+    """``median``, or ``total``: work over time, which sees what a median hides."""
+    value: float
+    words: str
+    """The rate as a reason tells it."""
+
+
+def views(measurement: Measurement) -> tuple[View, View]:
+    """The median, then the total rate: each is held against every limit, and the graver finding is told."""
+    shown = show_rate(measurement.value, measurement.metric, measurement.case)
+    total = total_rate(measurement)
+    over_time = show_rate(total, measurement.metric, measurement.case)
+    return (
+        View(name="median", value=measurement.value, words=shown),
+        View(name="total", value=total, words=f"{over_time} over the whole time (median {shown})"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graded:
+    """A comparison that found something."""
+
+    view: View
+    reference: float
+    reference_is: str
+    bounds: Bounds
+    verdict: Verdict
+
+    @property
+    def shortfall_ratio(self) -> float:
+        """How far below the reference."""
+        return 1 - self.view.value / self.reference
+
+
+def grade(view: View, reference: float, bounds: Bounds, reference_is: str = "") -> Graded | None:
+    """The comparison of `view` with `reference` (above 0); None where it finds nothing."""
+    verdict = bounds.grade(1 - view.value / reference)
+    if verdict is None:
+        return None
+    return Graded(view=view, reference=reference, reference_is=reference_is, bounds=bounds, verdict=verdict)
+
+
+def gravest_of(graded: Sequence[Graded | None]) -> Graded | None:
+    """The gravest of the findings, the first among equals; None where there is none."""
+    found = [each for each in graded if each is not None]
+    if not found:
+        return None
+    worst = gravest(each.verdict for each in found)
+    return next(each for each in found if each.verdict is worst)
+
+
+def comparison(measurement: Measurement, graded: Graded, against: Sequence[str]) -> dict[str, object]:
     """The figures of a comparison, for `Reason.evidence`; `against` says with whom."""
+    bounds, reference = graded.bounds, graded.reference
     return {
         "burn": measurement.burn,
         "case": measurement.case,
         "metric": measurement.metric,
-        "value": measurement.value,
+        "value": graded.view.value,
+        "value_is": graded.view.name,
+        "median": measurement.value,
         "reference": reference,
-        "ratio": measurement.value / reference if reference else None,
+        "ratio": graded.view.value / reference,
         "warn_ratio": 1 - bounds.warn_ratio,
         "fail_ratio": 1 - bounds.fail_ratio,
         "noise_ratio": bounds.noise_ratio,
@@ -43,6 +103,9 @@ def comparison(measurement: Measurement, reference: float, bounds: Bounds, again
     }
 
 
-def own_noise(measurement: Measurement, standard_error_ratio: float, limits: Limits) -> float:
-    """What the noise of two measurements like this one explains of their difference."""
-    return float(limits.noise_factor * standard_error_ratio * 2**0.5) if measurement.series else 0.0
+def own_noise(measurement: Measurement, limits: Limits) -> float:
+    """What the noise of two measurements like this one explains of their difference.
+
+    Of a series too short to show its own noise, more than its points say: see `standard_error_ratio`.
+    """
+    return float(limits.noise_factor * standard_error_ratio(measurement) * 2**0.5) if measurement.series else 0.0

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
+from fryer.evidence import DeviceInfo, Measurement, NodeEvidence, PastMeasurement
 from fryer.records import BYTES, FLOPS, Point
 from fryer.steady import measure
 from watchdog.collectors.readings import GpuReading
@@ -122,3 +122,25 @@ def codes(verdict_or_conclusions: object, device: str | None = None) -> dict[str
 def codes_fixture() -> object:
     """The function above."""
     return codes
+
+
+def past(uuid: str, value: float, **changes: object) -> PastMeasurement:
+    """A bf16 figure of an earlier run."""
+    fields = {
+        "uuid": uuid,
+        "node": "node000",
+        "part": H100,
+        "burn": "gemm",
+        "case": BF16,
+        "metric": FLOPS,
+        "value": value,
+        "at": "2026-08-01T00:00:00Z",
+        "run_id": "run-1",
+    }
+    return PastMeasurement(**fields | changes)
+
+
+@pytest.fixture(name="past", scope="session")
+def past_fixture() -> object:
+    """The function above."""
+    return past

@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from itertools import count as counter
 
 import pytest
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fryer.records import FLOPS, Point
-from fryer.steady import measure, robust_sigma, standard_error_ratio, steady
+from fryer.steady import measure, robust_sigma, slow_share, standard_error_ratio, steady, total_rate
 
 
 def points(values, device="gpu0", case="bf16"):
@@ -31,8 +32,8 @@ def test_no_points_is_the_callers_error():
         steady([])
 
 
-@pytest.mark.parametrize("values", [[3.0], [3.0, 4.0]])
-def test_less_than_three_points_never_count_as_steady(values):
+@pytest.mark.parametrize("values", [[3.0], [3.0, 4.0], [3.0, 3.0, 3.0, 3.0]])
+def test_less_than_five_points_never_count_as_steady(values):
     found = steady(points(values))
     assert found.from_seconds is None
     assert found.value == sum(values) / len(values)
@@ -75,7 +76,7 @@ def test_noise_alone_is_called_steady():
     assert len(refused) <= 10, refused
 
 
-@pytest.mark.parametrize("length", [3, 5, 8, 11])
+@pytest.mark.parametrize("length", [5, 6, 8, 11])
 def test_a_short_series_is_refused_only_for_a_change_that_noise_cannot_make(length):
     assert all(steady(points(noisy(1e12, length, 0.02, seed))).from_seconds is not None for seed in range(200))
     assert steady(points([100.0 - 30.0 * i / length for i in range(length)])).from_seconds is None
@@ -161,3 +162,39 @@ def test_the_standard_error_shrinks_with_the_root_of_the_count():
 def test_one_outlier_does_not_move_the_robust_deviation():
     values = [1.0, 1.02, 0.98, 1.01, 0.99, 1.0, 1.0]
     assert robust_sigma([*values, 0.5]) < 2 * robust_sigma(values) < 0.05
+
+
+def test_three_points_of_any_shape_tell_no_drift():
+    """Three seconds of a burn on a processor: 100, 80, 60 are too few to say that it goes on falling."""
+    found = steady(points([100.0, 80.0, 60.0]))
+    assert (found.from_seconds, found.drift_ratio) == (None, 0.0)
+
+
+def test_one_point_is_not_taken_for_a_figure_without_noise():
+    (one,) = measure(points([705e12]))
+    (many,) = measure(points([705e12] * 5))
+    assert standard_error_ratio(one) > 0.03
+    assert standard_error_ratio(many) == 0.0
+
+
+def test_the_total_rate_is_work_over_time():
+    """A rate of 3 for four seconds and of 1 for one second, in one interval each but the last: 13 in 5 seconds."""
+    at = [1.0, 2.0, 3.0, 4.0, 5.0]
+    series = [replace(p, at_seconds=t) for p, t in zip(points([3.0, 3.0, 3.0, 3.0, 1.0]), at, strict=True)]
+    (even,) = measure(series)
+    assert (even.value, total_rate(even)) == (3.0, 2.6)
+    series[-1] = replace(series[-1], at_seconds=10.0)
+    (long_stall,) = measure(series)
+    assert total_rate(long_stall) == pytest.approx((4 * 3.0 + 6 * 1.0) / 10)
+
+
+def test_the_total_rate_of_an_even_series_is_its_median():
+    (found,) = measure(points([7.0] * 9))
+    assert total_rate(found) == 7.0
+    assert total_rate(replace(found, series=())) == 7.0
+
+
+def test_the_share_of_slow_intervals_is_counted_in_the_steady_part():
+    (found,) = measure(points([10.0, 10.0, 10.0, 3.0] * 10))
+    assert slow_share(found, 0.9) == pytest.approx(0.25, abs=0.02)
+    assert slow_share(replace(found, series=()), 0.9) == 0.0

@@ -134,6 +134,25 @@ def test_only_the_newest_own_figure_counts(make):
     assert history.judge(evidence, LIMITS) == []
 
 
+@pytest.mark.parametrize(("count", "expected"), [(1, {}), (4, {}), (5, {"below_own_past": "FAIL"})])
+def test_a_figure_of_a_few_points_does_not_fail_by_a_few_percent(make, codes, count, expected):
+    """One point shows no spread: 705 against 760 is then within what a single second of a burn wanders."""
+    found = make.series("gpu0", 705e12, count=count)
+    evidence = make.node([make.gpu(0)], [found], own_past=(past("GPU-0000", 760e12),))
+    assert codes(history.judge(evidence, LIMITS)) == expected
+    others = fleet_of([760e12] * 6)
+    assert (fleet.judge(make.node([make.gpu(0)], [found], fleet_past=others), LIMITS) == []) is (count < 5)
+    eight = [found, *(make.series(f"gpu{i}", 760e12, count=count) for i in range(1, 8))]
+    assert (node.judge(make.node([make.gpu(i) for i in range(8)], eight), LIMITS) == []) is (count < 5)
+
+
+def test_one_point_of_half_the_rate_is_still_a_failure(make, codes):
+    eight = [make.series(f"gpu{i}", 350e12 if i == 3 else 700e12, count=1) for i in range(8)]
+    evidence = make.node([make.gpu(i) for i in range(8)], eight, own_past=(past("GPU-0003", 700e12),))
+    assert codes(node.judge(evidence, LIMITS), "gpu3") == {"below_node": "FAIL"}
+    assert codes(history.judge(evidence, LIMITS), "gpu3") == {"below_own_past": "FAIL"}
+
+
 def test_another_device_or_case_is_not_this_ones_past(make):
     others = (past("GPU-0009", 900e12), past("GPU-0000", 900e12, case="fp8 8192x8192x8192"))
     assert history.judge(make.h100s([700e12], own_past=others), LIMITS) == []
@@ -198,6 +217,12 @@ def test_two_points_get_a_note_once_per_device(make, codes):
     assert len(found) == 1
     assert codes(found) == {"not_steady": "PASS"}
     assert found[0].reason.evidence["num_figures"] == 2
+
+
+def test_three_points_are_too_few_to_drift(make, codes):
+    base = make.series("gpu0", 1.0, count=3)
+    falling = replace(base, series=tuple(replace(p, value=1.0 - 0.2 * i) for i, p in enumerate(base.series)))
+    assert codes(unsteady.judge(make.node([make.gpu(0)], [falling]), LIMITS)) == {"not_steady": "PASS"}
 
 
 def test_a_steady_figure_is_not_mentioned(make):
