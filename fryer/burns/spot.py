@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
-SAMPLES = 1024
+BANDS = 32
+"""C is cut into this many bands of rows and of columns: a tile of a product of 8192 is 256x256, about what one thread
+block of a tensor core kernel computes, so that a block that goes wrong as a whole is seen wherever it lies."""
 
 _RESULT_ROUNDING = {
     "bf16": 2.0**-8,
@@ -43,7 +45,9 @@ class Spot:
 
 
 def spot_check(dtype: str, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, seed: int) -> Spot | None:
-    """Compare `SAMPLES` elements of c = a·b, shapes (m, k), (k, n), (m, n), with float64; None when all are in bounds.
+    """Compare one element of each tile of c = a·b, (m, k), (k, n), (m, n), with float64; None when all are in bounds.
+
+    Tiles are `BANDS` x `BANDS`, or an element each in a smaller C; `seed` says where in its tile an element lies.
 
     The bound is the a-priori one of a sum of k products (Higham, Accuracy and Stability of Numerical Algorithms,
     section 3.1): |c - exact| <= u_c·|exact| + (k·u_add + 2·u_in)·Σ|a·b|. It never cries wolf; what it misses is found
@@ -51,8 +55,7 @@ def spot_check(dtype: str, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, se
     """
     right = b.t() if dtype == "fp8" else b
     generator = torch.Generator().manual_seed(seed & 0x7FFFFFFF)
-    rows = torch.randint(a.shape[0], (SAMPLES,), generator=generator).to(a.device)
-    columns = torch.randint(right.shape[1], (SAMPLES,), generator=generator).to(a.device)
+    rows, columns = (places.to(a.device) for places in _places(a.shape[0], right.shape[1], generator))
     terms = _gather(a, rows) * _gather(right.t(), columns)
     exact, size = terms.sum(dim=1), terms.abs().sum(dim=1)
     read = c[rows, columns].to(torch.float64)
@@ -73,8 +76,24 @@ def spot_check(dtype: str, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor, se
     )
 
 
+def _places(num_rows: int, num_columns: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and column of a random element of each tile, both of shape (tiles,)."""
+    row_edges, column_edges = _edges(num_rows), _edges(num_columns)
+    first_rows, first_columns = torch.meshgrid(row_edges[:-1], column_edges[:-1], indexing="ij")
+    heights, widths = torch.meshgrid(row_edges.diff(), column_edges.diff(), indexing="ij")
+    below = (torch.rand(heights.shape, generator=generator, dtype=torch.float64) * heights).long()
+    beside = (torch.rand(widths.shape, generator=generator, dtype=torch.float64) * widths).long()
+    return (first_rows + below).flatten(), (first_columns + beside).flatten()
+
+
+def _edges(length: int) -> torch.Tensor:
+    """Where bands begin, and the end."""
+    bands = min(BANDS, length)
+    return torch.arange(bands + 1) * length // bands
+
+
 def _gather(matrix: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """(SAMPLES, k) rows in float64; fp8 has no index kernel, so its bytes are gathered."""
+    """(samples, k) rows in float64; fp8 has no index kernel, so its bytes are gathered."""
     if matrix.element_size() == 1 and matrix.is_floating_point():
         return matrix.view(torch.uint8)[rows].view(matrix.dtype).to(torch.float64)
     return matrix[rows].to(torch.float64)

@@ -10,7 +10,7 @@ from fryer.burns import BURNS, Task
 from fryer.burns.operands import RESULT, digest_into, operand, raw_bits
 from fryer.burns.pool import Pool
 from fryer.burns.ring import Ring
-from fryer.burns.spot import spot_check
+from fryer.burns.spot import BANDS, spot_check
 from fryer.devices import Shape
 from fryer.devices.cpu import CpuDevice
 from fryer.records import Counted, Mismatch, Point, ProductDigest, Record
@@ -73,7 +73,7 @@ def test_one_flipped_bit_of_one_product_is_found_and_named_in_each_of_100_tries(
     found = 0
     for attempt in range(100):
         number, index = chance.randrange(24), chance.randrange(SMALL.m * SMALL.n)
-        bit = chance.randrange(15 if dtype == "bf16" else 31)
+        bit = chance.randrange(16 if dtype == "bf16" else 32)
         device = SpoiledDevice(wrong=frozenset({number}), spoil=flip(bit, index))
         wrong = list(products(device, 24, dtype, seed=attempt))
         found += (
@@ -136,6 +136,25 @@ def test_float64_at_sampled_elements_shows_an_error_of_all_devices(dtype: str) -
     spot = spot_check(dtype, a, b, (right * 1.5 + 1).to(RESULT[dtype]), seed=3)
     assert spot is not None
     assert spot.num_wrong > 900
+
+
+@pytest.mark.parametrize(("m", "n"), [(256, 256), (96, 200), (20, 70)])
+def test_a_tile_that_is_wrong_as_a_whole_is_seen_wherever_it_lies(m: int, n: int) -> None:
+    a, b = operand("fp32", m, 64, 1, torch.device("cpu")), operand("fp32", 64, n, 2, torch.device("cpu"))
+    right = a @ b
+    rows, columns = (min(BANDS, length) for length in (m, n))
+    chance = random.Random(11)
+    for attempt in range(50):
+        row, column = chance.randrange(rows), chance.randrange(columns)
+        top, left = row * m // rows, column * n // columns
+        bottom, end = (row + 1) * m // rows, (column + 1) * n // columns
+        wrong = right.clone()
+        wrong[top:bottom, left:end] += 1000
+        spot = spot_check("fp32", a, b, wrong, seed=attempt)
+        assert spot is not None
+        assert spot.num_wrong == 1
+        assert top <= spot.index // n < bottom
+        assert left <= spot.index % n < end
 
 
 def test_operands_have_wide_exponents_and_neither_nan_nor_infinity() -> None:
