@@ -4,21 +4,39 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
+from types import MappingProxyType
 
 import psutil
 import torch
 
 from fryer.burns.operands import RESULT, operand
 from fryer.devices import Mark, Shape, UnsupportedDtypeError
+from fryer.sockets import read_isa
 from watchdog.clock import Clock
 
 SHAPE = Shape(m=2048, n=2048, k=2048)
 """About 0.1 s a product on two cores: long enough to run at full speed, short enough to stop at once."""
 
+_ALWAYS = frozenset({"fp32", "fp64"})
+_NATIVE = MappingProxyType(
+    {
+        "amx_fp16": frozenset({"bf16", "fp16", "int8"}),
+        "amx_bf16": frozenset({"bf16", "int8"}),
+        "amx_int8": frozenset({"bf16", "int8"}),
+        "avx512_fp16": frozenset({"bf16", "fp16", "int8"}),
+        "avx512_bf16": frozenset({"bf16", "int8"}),
+        "avx512f": frozenset({"int8"}),
+        "avx2": frozenset({"int8"}),
+    }
+)
+"""Formats that a processor multiplies in hardware, by the widest instructions that it has (`fryer.sockets.read_isa`).
+int8 has had multiply-adds since AVX2 (VPMADDUBSW), and VNNI made one of two. Every processor with AVX512-FP16 or AMX has
+AVX512-BF16 too (Intel Architecture Instruction Set Extensions, chapter 1). What is not listed is tried out."""
 _PROBE = 256
 _PROBE_TRIES = 12
 _NATIVE_RATIO = 1 / 8
-"""A format slower than this against fp32 is emulated: processors have native formats within a factor 4 of it."""
+"""A format of no flag that is slower than this against fp32 is emulated: processors have native formats within a factor 4 of it."""
 
 
 class CpuDevice:
@@ -34,13 +52,15 @@ class CpuDevice:
         self.clock = clock
         self.torch_device = torch.device("cpu")
         self._processors = tuple(processors)
+        self._native = _ALWAYS
         self._emulated: dict[str, str] = {}
 
     def open(self) -> None:
-        """Pin the process to the socket, with one thread a processor, and find the formats that are only emulated."""
+        """Pin the process to the socket, with one thread a processor, and read which formats it has."""
         if self._processors:
             os.sched_setaffinity(0, self._processors)
         torch.set_num_threads(len(os.sched_getaffinity(0)))
+        self._native = native_formats(read_isa())
 
     def free_bytes(self) -> int:
         """Memory that the kernel would give without swapping, this socket's share of it."""
@@ -111,31 +131,49 @@ class CpuDevice:
         """Why this format is not burned here, or nothing."""
         if dtype == "tf32":
             return "tf32 is a format of NVIDIA tensor cores; a processor multiplies fp32"
+        if dtype in self._native:
+            return ""
         reference = self._best_rate("fp32", enough=float("inf"))
         rate = self._best_rate(dtype, enough=_NATIVE_RATIO * reference)
         if rate < _NATIVE_RATIO * reference:
             return (
                 f"{dtype} products are emulated on this processor: {rate / 1e9:.1f} GFLOP/s "
-                f"against {reference / 1e9:.0f} in fp32"
+                f"against {reference / 1e9:.0f} in fp32, a second of one processor"
             )
         return ""
 
     def _best_rate(self, dtype: str, enough: float) -> float:
-        """Best FLOP/s of small products, tried until it is `enough`: on a busy machine most tries are slow."""
+        """Best FLOP a second of processor time of small products, tried until it is `enough`.
+
+        One thread, and its own time: what else the machine does would otherwise pass for a slow format.
+        """
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return self._best_of(dtype, enough)
+        finally:
+            torch.set_num_threads(num_threads)
+
+    def _best_of(self, dtype: str, enough: float) -> float:
         a = operand(dtype, _PROBE, _PROBE, 1, self.torch_device)
         out = torch.empty(_PROBE, _PROBE, dtype=RESULT[dtype])
         multiply = product(dtype)
         best = 0.0
         for _ in range(_PROBE_TRIES):
-            start = time.perf_counter()
+            start = time.thread_time()
             try:
                 multiply(a, a, out)
             except RuntimeError:  # torch names no finer error for a format that the processor lacks
                 return 0.0
-            best = max(best, 2 * _PROBE**3 / (time.perf_counter() - start))
+            best = max(best, 2 * _PROBE**3 / max(time.thread_time() - start, 1e-9))
             if best >= enough:
                 break
         return best
+
+
+def native_formats(isa: str | None) -> frozenset[str]:
+    """Formats that need no trying out on a processor whose widest instructions are `isa`; None where nobody knows."""
+    return _ALWAYS | _NATIVE.get(isa or "", frozenset())
 
 
 def product(dtype: str) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], object]:
@@ -148,6 +186,16 @@ def product(dtype: str) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], 
 
 
 def _multiply_fp8(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """fp8 e4m3 -> bf16 with unit scales. cuBLASLt takes B column-major, so the operand's memory is read as B^T."""
-    one = torch.ones((), device=a.device)
+    """fp8 e4m3 -> bf16 with unit scales. cuBLASLt takes B column-major, so the operand's memory is read as B^T.
+
+    `use_fast_accum` stays at its default, off: what `torch._scaled_mm`, which the floors of `fryer.parts` were measured
+    with, does unless told otherwise.
+    """
+    one = _one(a.device)
     return torch._scaled_mm(a, b.t(), scale_a=one, scale_b=one, out_dtype=out.dtype, out=out)
+
+
+@cache
+def _one(device: torch.device) -> torch.Tensor:
+    """The scale, made once: a kernel that fills it before each product would be timed with the product."""
+    return torch.ones((), device=device)
