@@ -31,12 +31,12 @@ _NATIVE = MappingProxyType(
     }
 )
 """Formats that a processor multiplies in hardware, by the widest instructions that it has (`fryer.sockets.read_isa`).
-int8 has had multiply-adds since AVX2 (VPMADDUBSW), and VNNI made one of two. Every processor with AVX512-FP16 or AMX has
-AVX512-BF16 too (Intel Architecture Instruction Set Extensions, chapter 1). What is not listed is tried out."""
+int8 has had multiply-adds since AVX2 (VPMADDUBSW), and VNNI made one of two. The first processors with AMX or
+AVX512-FP16 (Sapphire Rapids) had AVX512-BF16 already. What is not listed is tried out."""
 _PROBE = 256
 _PROBE_TRIES = 12
 _NATIVE_RATIO = 1 / 8
-"""A format of no flag that is slower than this against fp32 is emulated: processors have native formats within a factor 4 of it."""
+"""A format of no flag that is slower than this against fp32 is emulated: native ones are within a factor 4 of it."""
 
 
 class CpuDevice:
