@@ -30,11 +30,22 @@ from fryer.exchange import (
 from fryer.plan import Plan
 from fryer.records import Point, ProductDigest
 from fryer.result import RunInfo, RunResult
+from fryer.vote import software_of
 from watchdog.collectors.readings import GpuReading, HostReading
 from watchdog.store import Figure, Recording, Store, StoredDevice, StoredMeasurement, StoredNode, StoredRun
-from watchdog.vocabulary.errors import StoreError
+from watchdog.vocabulary.errors import StoreError, UsageError
 
-__all__ = ["fleet_past", "load", "own_past", "result_from_json", "result_to_json", "save", "spool", "unspool"]
+__all__ = [
+    "fleet_past",
+    "last_uuids",
+    "load",
+    "own_past",
+    "result_from_json",
+    "result_to_json",
+    "save",
+    "spool",
+    "unspool",
+]
 
 _PACKED: Mapping[str, type] = {
     "digests": ProductDigest,
@@ -114,6 +125,16 @@ def fleet_past(
     return _past(store.newest_of_parts(parts, excluding=excluding, is_simulated=is_simulated, before=before))
 
 
+def last_uuids(store: Store, node: str, *, is_simulated: bool = False) -> frozenset[str]:
+    """UUIDs of the GPUs of this node's last run; none where nothing is kept of it. Raises `StoreError`."""
+    try:
+        figures = [one for one in store.history(node=node) if one.kind != "cpu"]
+    except UsageError:
+        return frozenset()
+    figures = [one for one in figures if (one.kind == "simulated") == is_simulated]
+    return frozenset(one.uuid for one in figures if one.run_id == figures[-1].run_id)
+
+
 def _past(figures: Sequence[Figure]) -> tuple[PastMeasurement, ...]:
     return tuple(
         PastMeasurement(
@@ -126,6 +147,10 @@ def _past(figures: Sequence[Figure]) -> tuple[PastMeasurement, ...]:
             value=figure.value,
             at=figure.started_at,
             run_id=figure.run_id,
+            digest=figure.digest,
+            seed=figure.seed,
+            software=software_of(figure.versions),
+            is_steady=figure.is_steady,
         )
         for figure in figures
     )

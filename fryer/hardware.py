@@ -1,8 +1,8 @@
 """What a run burns and reads: this machine, or a simulated node in its place. The runner does not ask which."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from socket import gethostname
 
 from ClusterShell.NodeSet import NodeSet, NodeSetException
@@ -12,12 +12,20 @@ from fryer.platform import discover, identity_info
 from fryer.workers import DeviceSpec
 from watchdog.clock import RunClock
 from watchdog.collectors.nvml_process import NvmlProcess
+from watchdog.collectors.pcie import count_gpus
+from watchdog.collectors.readings import GpuIdentity
 from watchdog.simulator.node import SimulatedNode
 from watchdog.simulator.scenario import Scenario, load, scenario_path
 from watchdog.vocabulary.errors import SourceMissing, UsageError, nearest
 
 LEAD_REAL_SECONDS = 1.0
 """A simulation's clock starts so much later, with the NVML reader up: no fault happens before somebody looks."""
+MOST_NODES = 16_384
+SIMULATED = frozenset(
+    {"slow", "throttle", "power_brake", "hot", "wrong_bits", "ecc", "row_remap", "xid", "lost", "hang", "nvlink_errors"}
+    | {"pcie_narrow"}
+)
+"""Kinds of fault that a burn on one node meets."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -31,12 +39,19 @@ class Hardware:
     specs: tuple[DeviceSpec, ...]
     nvml: NvmlProcess | None
     """None where there are no NVIDIA GPUs."""
+    gpus_on_bus: int = 0
+    """NVIDIA GPUs that the PCI bus shows, with or without a driver."""
+    processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By device: compute processes that were there before ours."""
 
 
 def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
     """The nodes that ``--nodes`` means; raises `UsageError` for an empty or broken set, and for other machines."""
     try:
-        nodes = tuple(NodeSet(text))
+        named = NodeSet(text)
+        if len(named) > MOST_NODES:
+            raise UsageError(f"--nodes names {len(named):,} nodes; {MOST_NODES:,} is the most")
+        nodes = tuple(named)
     except NodeSetException as error:
         raise UsageError(f"--nodes {text!r} is no node set: {error}; write for example node[001-004,007]") from error
     if not nodes:
@@ -52,6 +67,15 @@ def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
             f"{others[0]}; run the command on each node, for example with srun or clush"
         )
     return (here,)
+
+
+def unconcerned(scenario: Scenario) -> tuple[str, ...]:
+    """Faults of a scenario that a run does not meet: of networks, hosts and trainings, or that begin at a step."""
+    return tuple(
+        f"{fault.kind} on {fault.on}"
+        for fault in scenario.faults
+        if fault.kind not in SIMULATED or fault.step is not None
+    )
 
 
 def _simulated_nodes(nodes: Sequence[str], scenario: Scenario) -> tuple[str, ...]:
@@ -83,7 +107,22 @@ def _open_real(node: str) -> Hardware:
         )
         for device in found
     )
-    return Hardware(node=node, clock=clock, infos=tuple(device.info for device in found), specs=specs, nvml=nvml)
+    infos = tuple(device.info for device in found)
+    return Hardware(
+        node=node,
+        clock=clock,
+        infos=infos,
+        specs=specs,
+        nvml=nvml,
+        gpus_on_bus=count_gpus(),
+        processes=_processes(infos, identities or ()),
+    )
+
+
+def _processes(infos: Sequence[DeviceInfo], identities: Sequence[GpuIdentity]) -> dict[str, tuple[str, ...]]:
+    """Who was on each GPU before us, by the GPU's name in this run."""
+    names = {info.uuid: info.name for info in infos}
+    return {names[one.uuid]: one.processes for one in identities if one.processes and one.uuid in names}
 
 
 def _open_simulated(node: str, scenario: str) -> Hardware:
@@ -97,4 +136,6 @@ def _open_simulated(node: str, scenario: str) -> Hardware:
         for info, identity in zip(infos, identities, strict=True)
     )
     clock.sleep(-clock.now())
-    return Hardware(node=node, clock=clock, infos=infos, specs=specs, nvml=nvml)
+    return Hardware(
+        node=node, clock=clock, infos=infos, specs=specs, nvml=nvml, processes=_processes(infos, identities)
+    )

@@ -6,11 +6,13 @@ heavy at the top, so help is instant.
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import typer
@@ -23,10 +25,13 @@ GROUP = "fryer.commands"
 EXIT_USAGE = 2
 EXIT_CANNOT_TELL = 3
 DEBUG = "FRYER_DEBUG"
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line and exit 0, 1, 2 or 3, as README says; nothing else, whatever happens."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stopped)
     try:
         assert_our_watchdog()
         code = app(standalone_mode=False)
@@ -34,12 +39,20 @@ def main() -> None:
         code = report(error)
     except (typer.Abort, KeyboardInterrupt):
         code = _cannot_tell("stopped before anything was measured")
+    except SystemExit as done:  # so the command line's library ends on Ctrl-C
+        code = _cannot_tell("stopped before anything was measured") if done.code == _INTERRUPTED else done.code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_CANNOT_TELL
     except Exception as error:  # noqa: BLE001 - a bug must not look like a node that failed, which is exit 1
         code = _unexpected(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _stopped(number: int, frame: FrameType | None) -> None:
+    """A stop before a command has its own way to end."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 def _unexpected(error: Exception) -> int:

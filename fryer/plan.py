@@ -1,5 +1,6 @@
 """What a run will do: pure and printable. Arguments become a `Plan`; the runner only carries it out."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ class Plan:
     """Share of the free memory that burns may use; None: what suits the device (`fryer.workers.MEMORY_RATIO`)."""
     scenario: str | None = None
     """Path of the scenario that stands in for the hardware."""
+    expected_gpus: int | None = None
+    """GPUs that each node must have; None: as many as its PCI bus shows."""
 
     @property
     def seconds(self) -> float:
@@ -57,14 +60,16 @@ class Plan:
         ]
         if self.dtypes:
             words += ["--dtypes", ",".join(self.dtypes)]
+        if self.memory_ratio is not None:
+            words += ["--memory", str(self.memory_ratio)]
         if self.scenario:
             words += ["--simulate", self.scenario]
-        return " ".join(words)
+        return shlex.join(words)
 
 
 def show_seconds(seconds: float) -> str:
     """A duration that `parse_duration` reads back: ``4.2s``."""
-    return f"{seconds:g}s"
+    return f"{round(seconds, 3):f}".rstrip("0").rstrip(".") + "s"
 
 
 def make_plan(
@@ -76,6 +81,7 @@ def make_plan(
     seed: int,
     memory_ratio: float | None,
     scenario: str | None,
+    expected_gpus: int | None = None,
 ) -> Plan:
     """Check every argument and share the duration among the burns; raises `UsageError` for the first that is wrong."""
     if not nodes:
@@ -100,4 +106,5 @@ def make_plan(
         seed=seed,
         memory_ratio=memory_ratio,
         scenario=scenario,
+        expected_gpus=expected_gpus,
     )

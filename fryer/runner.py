@@ -3,15 +3,12 @@
 It measures nothing and judges nothing itself. However a run ends, what was measured until then is kept and judged.
 """
 
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from types import FrameType
 
 from fryer.burns import BURNS
 from fryer.crew import Crew, make_context, warm_up
@@ -23,6 +20,7 @@ from fryer.platform import versions
 from fryer.records import Counted, Mismatch, Point, Problem, ProductDigest, Record
 from fryer.result import RunInfo, RunResult
 from fryer.steady import measure
+from fryer.stopper import Stopper
 from fryer.telemetry import Seen, Telemetry
 from fryer.verdict import judge
 from fryer.workers import MEMORY_RATIO, DeviceSpec, Order
@@ -31,42 +29,19 @@ from watchdog.vocabulary.verdicts import Verdict
 
 LISTEN_SECONDS = 0.1
 
-Past = Callable[[Hardware], tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]]
-"""What the store knows of a node's devices, and of others of their parts."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the store knows of a node."""
+
+    own: tuple[PastMeasurement, ...] = ()
+    fleet: tuple[PastMeasurement, ...] = ()
+    uuids: frozenset[str] = frozenset()
+    """Of the GPUs of its last run."""
 
 
-class Stopper:
-    """Whether the run is to end early, and why. What was measured until then is judged and kept."""
-
-    def __init__(self) -> None:
-        """Nothing has asked for a stop yet."""
-        self.reason: str | None = None
-        self.is_urgent = False
-        """Asked twice: nothing is waited for any more."""
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within it, Ctrl-C, SIGTERM and SIGHUP stop the run cleanly; the third one is the system's to act on."""
-        before = {number: signal.signal(number, self._hear) for number in _STOPS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def stop(self, reason: str) -> None:
-        """Ask for an end; the first reason counts."""
-        self.is_urgent = self.reason is not None
-        self.reason = self.reason or reason
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self.is_urgent:
-            signal.signal(number, signal.SIG_DFL)
-        self.stop(_STOPS[signal.Signals(number)])
-
-
-_STOPS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
+Past = Callable[[Hardware], Known]
+"""What the store knows of a node and its devices."""
 
 
 @dataclass(slots=True)
@@ -106,14 +81,13 @@ def run(info: RunInfo, output: Output, past: Past, stopper: Stopper) -> RunResul
     """Qualify every node of the plan, one after the other; returns what was found, also when stopped early."""
     start = time.monotonic()
     evidence: list[NodeEvidence] = []
-    with stopper.listening():
-        output.start(info)
-        context = make_context()
-        warm_up(context, lambda: stopper.reason is not None)
-        for node in info.plan.nodes:
-            if not (stopper.reason and evidence):
-                evidence.append(_NodeRun(info.plan, node, context, output, stopper).run(past))
-        verdicts = tuple(judge(one) for one in evidence)
+    output.start(info)
+    context = make_context()
+    warm_up(context, lambda: stopper.reason is not None)
+    for node in info.plan.nodes:
+        if not (stopper.reason and evidence):
+            evidence.append(_NodeRun(info.plan, node, context, output, stopper).run(past))
+    verdicts = tuple(judge(one) for one in evidence)
     return RunResult(info=info, seconds=time.monotonic() - start, evidence=tuple(evidence), verdicts=verdicts)
 
 
@@ -127,12 +101,13 @@ class _NodeRun:
         self._output = output
         self._stopper = stopper
         self._records = _Records()
-        self._hung: set[str] = set()
+        self._out: dict[str, str] = {}
+        """Devices that are left alone from now on, and why."""
 
     def run(self, past: Past) -> NodeEvidence:
         hardware = open_hardware(self._node, self._plan.scenario)
         self._output.node(self._node, hardware.infos)
-        own_past, fleet_past = past(hardware)
+        known = past(hardware)
         telemetry = Telemetry(hardware.clock, hardware.nvml, HostReader())
         try:
             for phase in self._plan.phases:
@@ -142,15 +117,9 @@ class _NodeRun:
             seen = telemetry.stop()
             if hardware.nvml is not None:
                 hardware.nvml.close()
-        return self._evidence(hardware, seen, own_past, fleet_past)
+        return self._evidence(hardware, seen, known)
 
-    def _evidence(
-        self,
-        hardware: Hardware,
-        seen: Seen,
-        own_past: tuple[PastMeasurement, ...],
-        fleet_past: tuple[PastMeasurement, ...],
-    ) -> NodeEvidence:
+    def _evidence(self, hardware: Hardware, seen: Seen, known: Known) -> NodeEvidence:
         names = {info.uuid: info.name for info in hardware.infos}
         return NodeEvidence(
             node=self._node,
@@ -165,8 +134,11 @@ class _NodeRun:
             host_readings=tuple(seen.host),
             gaps=tuple(seen.gaps),
             xids=tuple(seen.xids),
-            own_past=own_past,
-            fleet_past=fleet_past,
+            own_past=known.own,
+            fleet_past=known.fleet,
+            expected_gpus=self._plan.expected_gpus or hardware.gpus_on_bus or None,
+            missing_past=tuple(sorted(known.uuids - set(names))),
+            gpu_processes=hardware.processes,
             interrupted=self._stopper.reason,
             repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases},
         )
@@ -202,7 +174,7 @@ class _NodeRun:
                             self._output.reading(self._node, names[reading.uuid], reading)
             finally:
                 crew.kill()
-            self._hung |= crew.hung
+            self._out.update(dict.fromkeys(crew.hung, "it hung in an earlier burn"))
 
     def _orders(self, hardware: Hardware, phase: Phase, rendezvous: Path) -> list[Order]:
         specs = [spec for spec in hardware.specs if not self._is_out(spec, phase.burn)]
@@ -227,26 +199,29 @@ class _NodeRun:
         ]
 
     def _is_out(self, spec: DeviceSpec, burn: str) -> bool:
-        """A device whose worker had to be killed is left alone: a hung driver call would only hang again."""
-        if spec.name in self._hung:
+        """A device that hung or was lost is left alone: its driver calls would only hang or fail again."""
+        why = self._out.get(spec.name)
+        if why is not None:
             self._take(
                 Problem(
                     device=spec.name,
                     burn=burn,
                     case="",
                     verdict=Verdict.SKIPPED,
-                    code="hung_before",
-                    message=f"{burn} was not run on {spec.name}: it hung in an earlier burn",
+                    code="left_out",
+                    message=f"{burn} was not run on {spec.name}: {why}",
                 )
             )
-        return spec.name in self._hung
+        return why is not None
 
     def _take(self, record: Record) -> None:
         self._records.add(record)
         self._output.record(self._node, record)
+        if isinstance(record, Problem) and record.code == "device_lost" and record.device:
+            self._out[record.device] = "it was lost in an earlier burn"
 
 
-def nothing_past(hardware: Hardware) -> tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]:
+def nothing_past(hardware: Hardware) -> Known:
     """No store: there is nothing to compare with."""
     del hardware
-    return (), ()
+    return Known()

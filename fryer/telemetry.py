@@ -64,6 +64,14 @@ class Telemetry:
         self._look()
 
     def _look(self) -> None:
+        begun = self._clock.now()
+        try:
+            self._look_once()
+        except Exception as error:  # noqa: BLE001 - burns go on; a reader that broke is told, and is no silence
+            message = f"the reader broke: {type(error).__name__}: {error}"
+            self.seen.gaps.append(ReaderGap(at_seconds=begun, for_seconds=0.0, message=message))
+
+    def _look_once(self) -> None:
         self.seen.host.append(self._host.read(self._clock.now()))
         if self._nvml is None:
             return

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fryer.stopper import Stopper
 from watchdog.vocabulary.errors import UsageError
 
 if TYPE_CHECKING:
-    from fryer.evidence import PastMeasurement
     from fryer.hardware import Hardware
     from fryer.outputs import Output
     from fryer.plan import Plan
@@ -57,6 +57,10 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         float | None,
         typer.Option(metavar="RATIO", help="Share of the free memory to use. Default: 0.9 on a GPU, 0.02 on a CPU."),
     ] = None,
+    expect: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="GPUs that the node must have. Default: as many as its PCI bus shows."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A warning exits 1 too.")] = False,
     state: Annotated[
         Path | None,
@@ -80,27 +84,32 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     Exit codes: 0 fit; 1 a device or node failed (or warned, with --strict); 2 wrong usage;
     3 cannot tell: inconclusive, stopped early, or the tool's own failure.
     """
-    from fryer.hardware import parse_nodes
-    from fryer.outputs.html import check_path
-    from fryer.plan import make_plan
-    from watchdog.simulator.scenario import load
-    from watchdog.vocabulary.units import parse_duration
-    from watchdog.vocabulary.verdicts import exit_code
+    with Stopper().listening() as stopper:
+        from fryer.hardware import parse_nodes, unconcerned
+        from fryer.outputs.html import check_path
+        from fryer.plan import make_plan
+        from watchdog.simulator.scenario import load
+        from watchdog.vocabulary.units import parse_duration
+        from watchdog.vocabulary.verdicts import exit_code
 
-    scenario = load(simulate) if simulate else None
-    plan = make_plan(
-        nodes=parse_nodes(nodes, scenario),
-        seconds=parse_duration(duration),
-        dtypes=_words(dtypes),
-        burns=_words(burns),
-        seed=seed,
-        memory_ratio=memory,
-        scenario=simulate,
-    )
-    if report is not None:
-        check_path(report)
-    store = _open_store(state) if keep else None
-    is_kept, result, error = _carry_out(plan, store, as_json=as_json)
+        scenario = load(simulate) if simulate else None
+        plan = make_plan(
+            nodes=parse_nodes(nodes, scenario),
+            seconds=parse_duration(duration),
+            dtypes=_words(dtypes),
+            burns=_words(burns),
+            seed=seed,
+            memory_ratio=memory,
+            scenario=simulate,
+            expected_gpus=expect,
+        )
+        if report is not None:
+            check_path(report)
+        left_aside = unconcerned(scenario) if scenario else ()
+        if left_aside:
+            print(f"fryer: these faults do not concern fryer run: {', '.join(left_aside)}", file=sys.stderr)
+        store = _open_store(state) if keep else None
+        is_kept, result, error = _carry_out(plan, store, stopper, as_json=as_json)
     if report is not None:
         from fryer.outputs.html import write
 
@@ -122,14 +131,15 @@ def _open_store(state: Path | None) -> Store:
     return Store.open(state or default_directory())
 
 
-def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> tuple[bool, RunResult, OSError | None]:
+def _carry_out(
+    plan: Plan, store: Store | None, stopper: Stopper, *, as_json: bool
+) -> tuple[bool, RunResult, OSError | None]:
     """Run it, keep the result, then show it: also whether it was kept, and what was wrong with the output."""
     from datetime import UTC, datetime
     from uuid import uuid4
 
     from fryer.outputs.guarded import Guarded
     from fryer.result import RunInfo
-    from fryer.runner import Stopper
     from fryer.runner import run as carry_out
 
     info = RunInfo(
@@ -138,7 +148,6 @@ def _carry_out(plan: Plan, store: Store | None, *, as_json: bool) -> tuple[bool,
         plan=plan,
         command=shlex.join(["fryer", *sys.argv[1:]]),
     )
-    stopper = Stopper()
     output = Guarded(_output(as_json=as_json), lambda: stopper.stop("nobody reads the output any more"))
     try:
         result = carry_out(info, output, _past(store, is_simulated=plan.scenario is not None), stopper)
@@ -174,17 +183,18 @@ def _output(*, as_json: bool) -> Output:
 def _past(store: Store | None, *, is_simulated: bool) -> Past:
     """What the store knows of a node's devices, and of others of their parts."""
     from fryer import archive
-    from fryer.runner import nothing_past
+    from fryer.runner import Known, nothing_past
 
     if store is None:
         return nothing_past
 
-    def ask(hardware: Hardware) -> tuple[tuple[PastMeasurement, ...], tuple[PastMeasurement, ...]]:
+    def ask(hardware: Hardware) -> Known:
         uuids = {info.uuid for info in hardware.infos}
         parts = {info.part for info in hardware.infos}
-        return (
-            archive.own_past(store, uuids, is_simulated=is_simulated),
-            archive.fleet_past(store, parts, uuids, is_simulated=is_simulated),
+        return Known(
+            own=archive.own_past(store, uuids, is_simulated=is_simulated),
+            fleet=archive.fleet_past(store, parts, uuids, is_simulated=is_simulated),
+            uuids=archive.last_uuids(store, hardware.node, is_simulated=is_simulated),
         )
 
     return ask

@@ -10,6 +10,7 @@ import ctypes
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pynvml
@@ -211,6 +212,9 @@ class NvmlReader:
             pcie_generation_max=ask("nvmlDeviceGetMaxPcieLinkGeneration"),
             pcie_width_max=ask("nvmlDeviceGetMaxPcieLinkWidth"),
             nvlinks=len(self._fields(index, LINK_FIELDS)),
+            processes=tuple(
+                f"{one.pid} {_name_of(one.pid)}" for one in ask("nvmlDeviceGetComputeRunningProcesses") or ()
+            ),
         )
 
     def _read(self, index: int, at_seconds: float) -> GpuReading:
@@ -361,6 +365,14 @@ class NvmlReader:
                 if error.value != pynvml.NVML_ERROR_UNKNOWN:
                     return None
         return None
+
+
+def _name_of(pid: int) -> str:
+    """Name of a process; it may have ended, or be of another container."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return "?"
 
 
 def normal_bus_id(bus_id: str | bytes) -> str:

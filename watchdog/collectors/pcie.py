@@ -35,6 +35,19 @@ class Settings:
     procfs: Path = Path("/proc")
 
 
+def count_gpus(sysfs: Path = Path("/sys")) -> int:
+    """NVIDIA GPUs on the PCI bus, with or without a driver."""
+    return sum(kind == "gpu" for kind, _ in devices_of(sysfs))
+
+
+def devices_of(sysfs: Path) -> Iterator[tuple[Kind, Path]]:
+    """Every device whose link matters; a virtual function has no link of its own."""
+    for folder in folders(sysfs / "bus/pci/devices"):
+        kind = _kind(whole(folder / "class"), whole(folder / "vendor"))
+        if kind is not None and not (folder / "physfn").exists():
+            yield kind, folder
+
+
 class Pcie:
     """All devices of this node whose link matters to training."""
 
@@ -47,7 +60,7 @@ class Pcie:
 
     def collect(self, now: float) -> Collected:
         """A row a device and one of the node. Raises `SourceMissing` without such a device, `SourceFailed` later."""
-        devices = list(self._devices())
+        devices = list(devices_of(self._settings.sysfs))
         if not devices:
             where = self._settings.sysfs / "bus/pci/devices"
             if not self._had_devices:
@@ -71,12 +84,6 @@ class Pcie:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _devices(self) -> Iterator[tuple[Kind, Path]]:
-        for folder in folders(self._settings.sysfs / "bus/pci/devices"):
-            kind = _kind(whole(folder / "class"), whole(folder / "vendor"))
-            if kind is not None and not (folder / "physfn").exists():  # a virtual function has no link of its own
-                yield kind, folder
 
     def _subject(self, kind: Kind, folder: Path) -> Subject | None:
         match kind:

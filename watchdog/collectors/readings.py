@@ -19,6 +19,8 @@ class GpuIdentity:
     memory_bytes: int | None
     power_limit_watts: float | None
     sm_clock_max_hertz: float | None
+    processes: tuple[str, ...] = ()
+    """Compute processes on it when it was looked at first: ``pid name``."""
     pcie_generation_max: int | None = None
     """Highest that GPU and slot can both do."""
     pcie_width_max: int | None = None
