@@ -77,8 +77,10 @@ class PastMeasurement:
     """Of gemm only: digest of its first product, see `Measurement.digest`."""
     seed: int | None = None
     """Seed of its run."""
-    torch: str | None = None
-    """torch version of its run; another one may sum in another order."""
+    software: str | None = None
+    """What summed it, `fryer.vote.software_of`; another may sum in another order."""
+    is_steady: bool = True
+    """False: the series never became steady or was too short to tell, so that `value` is no yardstick."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class NodeEvidence:
     """GPUs on the PCI bus, or as many as were asked for; None when neither is known."""
     missing_past: tuple[str, ...] = ()
     """UUIDs of this node's last qualification that are not here now."""
+    seed: int | None = None
+    """Of the run: with equal seeds and software every device of a part computes equal digests."""
     gpu_processes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """By device name: other processes seen on the GPU at the start or during the run, ``pid name bytes``."""
 

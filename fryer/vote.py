@@ -30,14 +30,26 @@ class Minority:
     """True when no majority says who is wrong. A device that contradicts itself is wrong without one."""
 
 
+_SUMS = ("fryer", "torch", "cuda", "driver")
+"""What may change operands or the order of a sum. cuBLAS gives equal bits for equal calls on GPUs of one architecture
+and number of SMs, from one toolkit version (cuBLAS documentation, "Results Reproducibility")."""
+
+
+def software_of(versions: Mapping[str, str]) -> str | None:
+    """The software that must be equal for digests of two runs to be compared; None where torch's version is unknown."""
+    return ", ".join(f"{name} {versions.get(name, '-')}" for name in _SUMS) if versions.get("torch") else None
+
+
 def vote(digests: Sequence[ProductDigest], parts: Mapping[str, str]) -> tuple[Minority, ...]:
-    """Name every ballot outside the majority, in the order of `digests`.
+    """Name every ballot outside the majority, in the order of `digests`; what a device found only once has no vote.
 
     Ballots are compared when part (`parts`, by device), case, pair and seed are equal; the round may differ, since
     equal seeds give equal operands. Devices missing in `parts` vote among themselves.
     """
     polls: defaultdict[tuple[str, str, int, int], list[ProductDigest]] = defaultdict(list)
     for ballot in digests:
+        if not ballot.is_verified:
+            continue
         polls[parts.get(ballot.device, ""), ballot.case, ballot.pair, ballot.seed].append(ballot)
     named = {id(ballot): minority for poll in polls.values() for ballot, minority in _count(poll)}
     return tuple(named[id(ballot)] for ballot in digests if id(ballot) in named)

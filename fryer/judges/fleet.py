@@ -21,7 +21,7 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     here = {device.uuid for device in evidence.devices}
     fleet: defaultdict[tuple[str, str, str, str], dict[str, float]] = defaultdict(dict)
     for other in sorted(evidence.fleet_past, key=lambda p: p.at):
-        if other.uuid not in here:
+        if other.is_steady and other.uuid not in here:
             fleet[other.part, other.burn, other.case, other.metric][other.uuid] = other.value
     conclusions = []
     for found in possible(evidence):

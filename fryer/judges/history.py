@@ -12,7 +12,7 @@ from fryer.judges.shortfall import Bounds, Graded, comparison, grade, gravest_of
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     """``below_own_past`` for each figure that the same device has made better before."""
     devices = devices_by_name(evidence)
-    past = {(p.uuid, p.burn, p.case, p.metric): p for p in sorted(evidence.own_past, key=lambda p: p.at)}
+    past = {(p.uuid, p.burn, p.case, p.metric): p for p in sorted(evidence.own_past, key=lambda p: p.at) if p.is_steady}
     conclusions = []
     for found in possible(evidence):
         device = devices.get(found.device)

@@ -271,6 +271,27 @@ def test_the_past_of_a_device_is_its_newest_figure_of_each_burn_and_case(store: 
     )
 
 
+def test_a_short_run_does_not_hide_the_steady_figure_before_it(store: Store) -> None:
+    save(store, a_result("r1", "2026-01-01T00:00:00Z", 10.0))
+    short = a_result("r2", "2026-01-02T00:00:00Z", 7.0)
+    (evidence,) = short.evidence
+    (found,) = evidence.measurements
+    found = replace(found, steady_from_seconds=None, digest="00ff")
+    save(store, replace(short, evidence=(replace(evidence, measurements=(found,)),)))
+    past = own_past(store, ["GPU-1"])
+    assert {(p.value, p.is_steady, p.digest) for p in past} == {(10.0, True, None), (7.0, False, "00ff")}
+
+
+def test_the_past_says_of_what_seed_and_software_its_products_are(store: Store) -> None:
+    result = a_result("r1", "2026-01-01T00:00:00Z", 1.0)
+    versions = {"fryer": "0.1.0", "torch": "2.13.0", "cuda": "13.0"}
+    save(store, replace(result, evidence=(replace(result.evidence[0], versions=versions),)))
+    save(store, a_result("r2", "2026-01-01T00:00:00Z", 1.0, device=a_device(uuid="GPU-2")))
+    (known,), (unknown,) = own_past(store, ["GPU-1"]), own_past(store, ["GPU-2"])
+    assert (known.seed, known.software) == (PLAN.seed, "fryer 0.1.0, torch 2.13.0, cuda 13.0, driver -")
+    assert unknown.software is None
+
+
 @pytest.mark.parametrize("verdict", [v for v in Verdict if v not in (Verdict.PASS, Verdict.WARN)])
 def test_a_device_that_did_not_qualify_is_no_yardstick(store: Store, verdict: Verdict) -> None:
     """A card that grew slow and failed must not become the baseline of its next run."""

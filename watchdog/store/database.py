@@ -125,6 +125,7 @@ class Store:
     ) -> list[Figure]:
         """For each device, the newest figure of each burn, case and metric in which it ended PASS or WARN.
 
+        The newest steady one and the newest of the others (`Figure.is_steady`), where there are both.
         `before` (ISO 8601) leaves out runs that started then or later.
         """
         with self._asking() as connection:

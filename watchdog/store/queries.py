@@ -41,6 +41,9 @@ def _figures() -> Select[Any]:
             MEASUREMENT.c.spread_ratio,
             MEASUREMENT.c.digest,
             DEVICE.c.verdict,
+            MEASUREMENT.c.steady_from_seconds.is_not(None).label("is_steady"),
+            RUN.c.plan,
+            NODE.c.versions,
         )
         .select_from(MEASUREMENT)
         .join(DEVICE, DEVICE.c.id == MEASUREMENT.c.device_result_id)
@@ -51,9 +54,16 @@ def _figures() -> Select[Any]:
 
 def _figure(row: Row[Any]) -> Figure:
     columns = row._asdict()
+    plan = columns.pop("plan")
     return Figure(
         **columns
-        | {"value": number(row.value), "spread_ratio": number(row.spread_ratio), "verdict": Verdict(row.verdict)}
+        | {
+            "value": number(row.value),
+            "spread_ratio": number(row.spread_ratio),
+            "verdict": Verdict(row.verdict),
+            "is_steady": bool(row.is_steady),
+            "seed": plan.get("seed"),
+        }
     )
 
 
@@ -72,9 +82,18 @@ def is_usable(*, is_simulated: bool) -> ColumnElement[bool]:
 def _newest(
     connection: Connection, wanted: ColumnElement[bool], *, is_simulated: bool, before: str | None
 ) -> list[Figure]:
-    """The newest usable figure of each device, burn, case and metric among `wanted`."""
+    """The newest usable figure of each device, burn, case and metric among `wanted`, and the newest steady one.
+
+    One that is not steady is no yardstick of speed, and does not hide the one that is.
+    """
     rank = func.row_number().over(
-        partition_by=(DEVICE.c.uuid, MEASUREMENT.c.burn, MEASUREMENT.c.case, MEASUREMENT.c.metric),
+        partition_by=(
+            DEVICE.c.uuid,
+            MEASUREMENT.c.burn,
+            MEASUREMENT.c.case,
+            MEASUREMENT.c.metric,
+            MEASUREMENT.c.steady_from_seconds.is_not(None),
+        ),
         order_by=(RUN.c.started_epoch_seconds.desc(), MEASUREMENT.c.id.desc()),
     )
     ranked = (
@@ -93,7 +112,7 @@ def _newest(
 def newest_of_devices(
     connection: Connection, uuids: Collection[str], *, is_simulated: bool, before: str | None
 ) -> list[Figure]:
-    """For each of these devices, the newest usable figure of each burn, case and metric, started before `before`."""
+    """For each of these devices, the newest usable figures of each burn, case and metric, started before `before`."""
     return _newest(connection, among(DEVICE.c.uuid, uuids), is_simulated=is_simulated, before=before)
 
 

@@ -133,3 +133,9 @@ class Figure:
     digest: str | None
     verdict: Verdict
     """Of the device, in that run."""
+    is_steady: bool = True
+    """False: its series never became steady, or was too short to tell."""
+    seed: int | None = None
+    """Of the run; None where its plan names none."""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the node's software in that run."""

@@ -174,13 +174,14 @@ class WatchLog:
             )
 
     def baselines(self, uuids: Collection[str], *, is_simulated: bool = False) -> dict[str, dict[str, float]]:
-        """Of each device that qualified, ``"BURN CASE METRIC"`` -> the newest figure with which it did.
+        """Of each device that qualified, ``"BURN CASE METRIC"`` -> the newest steady figure with which it did.
 
         Rates are those that were measured; clock, power and temperatures are medians under that burn.
         """
         found: dict[str, dict[str, float]] = {}
         for figure in self.store.newest_of_devices(uuids, is_simulated=is_simulated):
-            found.setdefault(figure.uuid, {})[f"{figure.burn} {figure.case} {figure.metric}"] = figure.value
+            if figure.is_steady:
+                found.setdefault(figure.uuid, {})[f"{figure.burn} {figure.case} {figure.metric}"] = figure.value
         with self._asking() as connection:
             seen = medians_under_load(connection, uuids, is_simulated=is_simulated)
         for uuid, medians in seen.items():

@@ -153,6 +153,13 @@ def test_one_point_of_half_the_rate_is_still_a_failure(make, codes):
     assert codes(history.judge(evidence, LIMITS), "gpu3") == {"below_own_past": "FAIL"}
 
 
+def test_a_figure_that_was_not_steady_is_no_yardstick(make):
+    unsteady_past = replace(past("GPU-0000", 800e12), is_steady=False)
+    assert history.judge(make.h100s([700e12], own_past=(unsteady_past,)), LIMITS) == []
+    others = tuple(replace(each, is_steady=False) for each in fleet_of([800e12] * 6))
+    assert fleet.judge(make.h100s([700e12], fleet_past=others), LIMITS) == []
+
+
 def test_another_device_or_case_is_not_this_ones_past(make):
     others = (past("GPU-0009", 900e12), past("GPU-0000", 900e12, case="fp8 8192x8192x8192"))
     assert history.judge(make.h100s([700e12], own_past=others), LIMITS) == []

@@ -217,6 +217,13 @@ def test_the_newest_value_and_cursor_count(log: WatchLog) -> None:
 
 
 def test_a_baseline_is_what_the_device_last_qualified_with(log: WatchLog, run: StoredRun) -> None:
-    log.store.add(run)
+    (node,) = run.nodes
+    steady = tuple(replace(each, steady_from_seconds=1.0) for each in node.measurements)
+    log.store.add(replace(run, nodes=(replace(node, measurements=steady),)))
     assert log.baselines(["GPU-1a", "GPU-unknown"]) == {"GPU-1a": {"gemm bf16 flops_per_second": 7e14}}
     assert log.baselines(["GPU-1a"], is_simulated=True) == {}
+
+
+def test_a_figure_that_never_became_steady_is_no_baseline(log: WatchLog, run: StoredRun) -> None:
+    log.store.add(run)
+    assert log.baselines(["GPU-1a"]) == {}
