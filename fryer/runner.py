@@ -139,6 +139,7 @@ class _NodeRun:
             expected_gpus=self._plan.expected_gpus or hardware.gpus_on_bus or None,
             missing_past=tuple(sorted(known.uuids - set(names))),
             gpu_processes=hardware.processes,
+            seed=self._plan.seed,
             interrupted=self._stopper.reason,
             repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases},
         )
