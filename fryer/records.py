@@ -23,6 +23,9 @@ class Point:
     at_seconds: float
     """End of the interval on the run's clock."""
     value: float
+    busy_ratio: float = 1.0
+    """Share of the interval that `value` is over: the work itself. The rest went into verifying it. So `value` compares
+    with figures of others, who don't verify, and `value` times `busy_ratio` is the rate with verification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,8 @@ class ProductDigest:
     seed: int
     digest: str
     """16 hex digits: the sum modulo 2^64 of the raw bits of C, read as 64-bit words."""
+    is_verified: bool = True
+    """The device found it twice. One that is not says what a device computed, and has no vote."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

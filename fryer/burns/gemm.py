@@ -4,16 +4,20 @@ Per format: a pool of random operands (`fryer.burns.pool`) whose pairs are multi
 results (`fryer.burns.ring`). A pair that is new in the round is multiplied twice in a row, so that every product has a
 twin to be compared with. What a device gets wrong every time shows against the other devices (`ProductDigest`, judged
 by `fryer.vote`) and against float64 at sampled elements (`fryer.burns.spot`).
+
+A `Point` is the rate of the products alone, which is what published figures are of; its `busy_ratio` is the share of
+the time that they took, the rest having gone into digests, spot checks and new operands.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import cycle
 
 from fryer.burns import Task
 from fryer.burns.meter import Meter
 from fryer.burns.operands import show_digest
 from fryer.burns.pool import Pool, pair_id
-from fryer.burns.ring import DEPTH, Ring
+from fryer.burns.ring import DEPTH, Ring, Settled
 from fryer.burns.spot import spot_check
 from fryer.devices import Device, UnsupportedDtypeError
 from fryer.records import FLOPS, Counted, Mismatch, Problem, ProductDigest, Record
@@ -30,7 +34,32 @@ def run(devices: Sequence[Device], task: Task) -> Iterator[Record]:
     dtypes = task.dtypes or device.default_dtypes
     for dtype in dtypes:
         if not task.stop():
-            yield from _burn(device, dtype, task, task.seconds / len(dtypes))
+            yield from _burn_or_say_why(device, dtype, task, task.seconds / len(dtypes))
+
+
+def _burn_or_say_why(device: Device, dtype: str, task: Task, seconds: float) -> Iterator[Record]:
+    """Burn one format; what torch throws at it is its own error, and the next one has its turn.
+
+    Raises what was thrown when the device does not even answer to a mark any more: after most errors of its own CUDA
+    refuses all further work in the process ("sticky" errors, CUDA Runtime API, "Error Handling").
+    """
+    try:
+        yield from _burn(device, dtype, task, seconds)
+        return
+    except RuntimeError as error:  # torch's only class for what cuBLAS, its allocators and its kernels say
+        message = f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+        try:
+            device.wait(device.mark())
+        except RuntimeError:
+            raise error from None
+    yield Problem(
+        device=device.name,
+        burn="gemm",
+        case=f"{dtype} {device.shape(dtype)}",
+        verdict=Verdict.ERROR,
+        code="crashed",
+        message=f"gemm {dtype} on {device.name} broke off and the device still answers: {message}",
+    )
 
 
 def _burn(device: Device, dtype: str, task: Task, seconds: float) -> Iterator[Record]:
@@ -71,8 +100,14 @@ class _Rounds:
         self._per_call = device.products_per_call(pool.dtype)
         self._flops = device.shape(pool.dtype).flops * self._per_call
         self._num_products = 0
+        start_seconds = device.wait(device.mark())
         self._meter = Meter(
-            device=device.name, burn="gemm", case=case, metric=FLOPS, start_seconds=device.wait(device.mark())
+            device=device.name,
+            burn="gemm",
+            case=case,
+            metric=FLOPS,
+            start_seconds=start_seconds,
+            lasts_seconds=end_seconds - start_seconds,
         )
 
     def run(self) -> Iterator[Record]:
@@ -109,21 +144,28 @@ class _Rounds:
     def _settle(self) -> Iterator[Record]:
         settled = self._ring.settle()
         self._num_products += self._per_call
-        point = self._meter.add(self._flops, settled.at_seconds)
+        point = self._meter.add(self._flops, settled.product_seconds, settled.at_seconds)
+        if settled.explained:
+            self._meter.exclude(*settled.explained)
         if point:
             yield point
         if settled.mismatch:
             yield settled.mismatch
-        if settled.confirmed:
-            row, column = settled.pair
-            yield ProductDigest(
-                device=self._device.name,
-                case=self._case,
-                round=self._pool.round,
-                pair=pair_id(row, column),
-                seed=self._pool.seed_of("a", row),
-                digest=show_digest(settled.digest),
-            )
+        if settled.confirmed or self._num_products == self._per_call:
+            yield self._digest(settled)
+
+    def _digest(self, settled: Settled) -> ProductDigest:
+        """The first product of all has its digest told at once: a device that is never right twice has one too."""
+        row, column = settled.pair
+        return ProductDigest(
+            device=self._device.name,
+            case=self._case,
+            round=self._pool.round,
+            pair=pair_id(row, column),
+            seed=self._pool.seed_of("a", row),
+            digest=show_digest(settled.digest),
+            is_verified=settled.confirmed,
+        )
 
     def _spot(self) -> Iterator[Record]:
         """Sampled elements of the round's last product against float64."""
@@ -131,10 +173,12 @@ class _Rounds:
         if last is None:
             return
         (row, column), result = last
-        spot = spot_check(
-            self._pool.dtype, self._pool.a[row], self._pool.b[column], result, self._pool.seed_of("a", row)
+        check = partial(
+            spot_check, self._pool.dtype, self._pool.a[row], self._pool.b[column], seed=self._pool.seed_of("a", row)
         )
+        spot = check(result)
         if spot:
+            again = check(self._ring.repeat((row, column)))
             yield Mismatch(
                 device=self._device.name,
                 burn="gemm",
@@ -148,6 +192,6 @@ class _Rounds:
                 expected=f"{spot.expected:.9g} +- {spot.bound:.2g}",
                 read=f"{spot.read:.9g}",
                 is_nan=spot.read != spot.read,
-                reproduced=False,
+                reproduced=again is not None,
                 how="fp64",
             )

@@ -1,7 +1,10 @@
 """Products in flight, and the comparison that verifies every one of them.
 
-    issue   C[p mod DEPTH] = A·B, its digest and a copy of the digest to the host are queued, then a mark
-    settle  waits for the oldest mark, compares the digest with the first one of the same pair
+    issue   C[p mod DEPTH] = A·B between two marks, its digest and a copy of the digest to the host, and a third mark
+    settle  waits for the oldest third mark, compares the digest with the first one of the same pair
+
+The digest is queued behind its product and not beside the next one: kernels of products fill a GPU's registers, so that
+it would only run where it takes time from a product, and the time of a product would say nothing any more.
 
 Two more buffers than products in flight: when a twin shows that its predecessor was wrong, both results are still held
 and the wrong element can be named.
@@ -27,18 +30,25 @@ class Settled:
     """A product that is done."""
 
     at_seconds: float
+    """When its digest was there, on the run's clock."""
+    product_seconds: float
+    """How long the product itself took."""
     pair: tuple[int, int]
     digest: int
-    confirmed: bool
+    confirmed: bool = False
     """The second product of its pair in this round, and equal to the first."""
-    mismatch: Mismatch | None
+    mismatch: Mismatch | None = None
+    explained: tuple[float, float] | None = None
+    """From when to when it was looked into what was wrong; on the run's clock."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
     number: int
     pair: tuple[int, int]
-    mark: Mark
+    begin: Mark
+    end: Mark
+    verified: Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +97,34 @@ class Ring:
     def issue(self, pair: tuple[int, int]) -> None:
         """Queue the product of a pair with its digest."""
         slot = self._number % DEPTH
-        self._queue(pair, slot)
-        self._flying.append(_Flight(self._number, pair, self._device.mark()))
+        begin = self._device.mark()
+        end = self._queue(pair, slot)
+        self._flying.append(_Flight(self._number, pair, begin, end, self._device.mark()))
         self._issued.add(pair)
         self._number += 1
 
     def settle(self) -> Settled:
         """Wait for the oldest product in flight and compare it."""
         flight = self._flying.popleft()
-        at_seconds = self._device.wait(flight.mark)
+        at_seconds = self._device.wait(flight.verified)
+        took = self._device.between(flight.begin, flight.end)
         digest = int(self._host_digests[flight.number % DEPTH])
         known = self._known.get(flight.pair)
         if known is None:
             self._known[flight.pair] = _Known(digest, flight.number, confirmed=False)
-            return Settled(at_seconds, flight.pair, digest, confirmed=False, mismatch=None)
+            return Settled(at_seconds, took, flight.pair, digest)
         if digest == known.digest:
             self._known[flight.pair] = _Known(digest, flight.number, confirmed=True)
-            return Settled(at_seconds, flight.pair, digest, confirmed=not known.confirmed, mismatch=None)
+            return Settled(at_seconds, took, flight.pair, digest, confirmed=not known.confirmed)
+        begin = self._device.wait(self._device.mark())  # those in flight are done: from here on we only explain
         mismatch = self._explain(flight, digest, known, at_seconds)
-        return Settled(at_seconds, flight.pair, digest, confirmed=False, mismatch=mismatch)
+        end = self._device.wait(self._device.mark())
+        return Settled(at_seconds, took, flight.pair, digest, mismatch=mismatch, explained=(begin, end))
+
+    def repeat(self, pair: tuple[int, int]) -> torch.Tensor:
+        """The product of a pair once more, done; held until the next one that is repeated."""
+        self._again(pair)
+        return self._results[DEPTH]
 
     def last(self) -> tuple[tuple[int, int], torch.Tensor] | None:
         """Pair and result of the product settled last; None before the first."""
@@ -115,11 +134,14 @@ class Ring:
         pairs = {known.number: pair for pair, known in self._known.items()}
         return (pairs[number], self._results[number % DEPTH]) if number in pairs else None
 
-    def _queue(self, pair: tuple[int, int], slot: int) -> None:
+    def _queue(self, pair: tuple[int, int], slot: int) -> Mark:
+        """Queue a product and its digest; returns the mark between them."""
         a, b = self._pool.a[pair[0]], self._pool.b[pair[1]]
         self._device.multiply(self._pool.dtype, a, b, self._results[slot])
+        end = self._device.mark()
         digest_into(self._results[slot], self._digests[slot])
         self._device.copy(self._digests[slot], self._host_digests[slot])
+        return end
 
     def _again(self, pair: tuple[int, int]) -> int:
         """Multiply a pair into the spare buffer, now; returns the digest."""

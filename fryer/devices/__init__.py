@@ -109,5 +109,8 @@ class Device(Protocol):
     def wait(self, mark: Mark) -> float:
         """Block until the mark is reached; returns when it was reached, in seconds on the run's clock."""
 
+    def between(self, first: Mark, second: Mark) -> float:
+        """Seconds from one mark to a later one of the same queue; both have been waited for."""
+
     def close(self) -> None:
         """Free the device."""

@@ -124,6 +124,12 @@ class CpuDevice:
         assert isinstance(mark.handle, float)
         return mark.handle
 
+    def between(self, first: Mark, second: Mark) -> float:
+        """Between the times at which they were set."""
+        assert isinstance(first.handle, float)
+        assert isinstance(second.handle, float)
+        return second.handle - first.handle
+
     def close(self) -> None:
         """Nothing to free."""
 

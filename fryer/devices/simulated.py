@@ -1,7 +1,9 @@
 """A GPU of a scenario: small real products with real digests, in the time that the simulated part would take.
 
 The device has a timeline of its own: each piece of work takes the time that the part needs at that moment, and `wait`
-sleeps until the run's clock gets there. So the rates do not depend on how busy the machine is that simulates.
+sleeps until the run's clock gets there. A lane whose work is all done was idle, and goes on when the burn marks it, or
+queues work without a mark; between a mark and the work behind it no time passes. So a rate taken between marks does not
+depend on how busy the machine is that simulates.
 """
 
 import math
@@ -30,8 +32,6 @@ SCALE = 1 << 14
 CALL_REAL_SECONDS = 0.005
 """One call of `multiply` stands for as many products as take this long in real time, so that eight simulated GPUs
 leave a laptop's processors idle enough to keep up."""
-IDLE_REAL_SECONDS = 0.1
-"""A lane without work for longer than this was idle; for less, the simulating machine was late."""
 _DIGEST_BYTES = 8
 TYPICAL_OF_PEAK = 0.7
 """Rate of a healthy part over its peak, where `fryer.parts` has no floor to start from."""
@@ -56,7 +56,10 @@ class SimulatedDevice:
         self._part = find_part(self._simulated.product)
         self._random = random.Random(f"{self._scenario.seed}/{node.node}/{index}")  # noqa: S311 - noise, no secret
         self._lanes: dict[int, float] = {}
-        self._drained: set[int] = set()
+        self._idle: set[int] = set()
+        """Lanes whose work is all done and waited for, and that were not marked since."""
+        self._fresh: set[int] = set()
+        """Lanes that were idle, were marked, and got no work since."""
         self._current = threading.local()
         self._num_products = 0
 
@@ -64,6 +67,7 @@ class SimulatedDevice:
         """Begin the timeline now, with one thread: eight of these share the machine."""
         torch.set_num_threads(1)
         self._lanes = {0: self.clock.now()}
+        self._idle = {0}
 
     def free_bytes(self) -> int:
         """1/scale of what the part has."""
@@ -132,14 +136,18 @@ class SimulatedDevice:
         before, self._current.lane = self._lane, index
         if index not in self._lanes:
             self._lanes[index] = self.clock.now()
+            self._idle.add(index)
         try:
             yield
         finally:
             self._current.lane = before
 
     def mark(self) -> Mark:
-        """Where the timeline has got to; a lane that was drained has been idle until now."""
-        self._wake()
+        """Where the timeline has got to; a lane without work has been idle until now."""
+        self._check()
+        if self._lane in self._idle | self._fresh:
+            self._wake()
+            self._fresh.add(self._lane)
         return Mark((self._lane, self._lanes[self._lane]))
 
     def wait(self, mark: Mark) -> float:
@@ -147,9 +155,15 @@ class SimulatedDevice:
         assert isinstance(mark.handle, tuple)
         lane, reached = mark.handle
         self.clock.sleep(reached - self.clock.now())
-        if reached >= self._lanes[lane]:
-            self._drained.add(lane)
+        if reached >= self._lanes[lane] and lane not in self._fresh:
+            self._idle.add(lane)
         return float(reached)
+
+    def between(self, first: Mark, second: Mark) -> float:
+        """On the timeline."""
+        assert isinstance(first.handle, tuple)
+        assert isinstance(second.handle, tuple)
+        return float(second.handle[1] - first.handle[1])
 
     def close(self) -> None:
         """Nothing to free."""
@@ -170,14 +184,14 @@ class SimulatedDevice:
         return faults
 
     def _wake(self) -> None:
-        """An idle lane begins its next work now; one with work queued goes on where it was."""
-        idle = self.clock.now() - self._lanes[self._lane]
-        if self._lane in self._drained and idle > IDLE_REAL_SECONDS * self.clock.speed:
-            self._lanes[self._lane] += idle
+        """An idle lane goes on now."""
+        self._lanes[self._lane] = max(self._lanes[self._lane], self.clock.now())
+        self._idle.discard(self._lane)
 
     def _take(self, work: float, rate: float, what: str) -> None:
-        self._wake()
-        self._drained.discard(self._lane)
+        if self._lane in self._idle:
+            self._wake()
+        self._fresh.discard(self._lane)
         factor = performance_factor(self._scenario, self._node, self._index, self._lanes[self._lane], what)
         noise = self._random.gauss(1.0, self._scenario.fleet.noise)
         self._lanes[self._lane] += work / (rate * factor * max(noise, 0.5))
@@ -200,5 +214,5 @@ class SimulatedDevice:
             out.view(-1)[index] = float("nan")
             return
         bits = raw_bits(out)
-        for bit in self._random.sample(range(8 * out.element_size() - 1), fault.bits or 1):
-            bits[index] ^= 1 << bit
+        for bit in self._random.sample(range(8 * out.element_size()), fault.bits or 1):
+            bits[index] ^= torch.tensor(1, dtype=bits.dtype) << bit

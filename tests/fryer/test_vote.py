@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,6 +75,11 @@ def test_of_two_devices_the_one_that_contradicts_itself_is_named_alone():
 def test_an_intermittent_device_is_named_in_the_rounds_it_failed():
     ballots = [ballot(f"gpu{i}", "bad" if (i, r) == (2, 4) else "good", in_round=r) for i in range(4) for r in range(8)]
     assert [(m.device, m.round) for m in vote(ballots, PARTS)] == [("gpu2", 4)]
+
+
+def test_what_a_device_found_only_once_has_no_vote():
+    ballots = [ballot(f"gpu{i}", "good") for i in range(3)] + [replace(ballot("gpu3", "bad"), is_verified=False)]
+    assert vote(ballots, PARTS) == ()
 
 
 @given(st.lists(st.sampled_from("ab"), min_size=1, max_size=8), st.randoms(use_true_random=False))

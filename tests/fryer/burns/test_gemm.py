@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from fryer.burns import BURNS, Task
+from fryer.burns.gemm import _Rounds
 from fryer.burns.operands import RESULT, digest_into, operand, raw_bits
 from fryer.burns.pool import Pool
 from fryer.burns.ring import Ring
 from fryer.burns.spot import BANDS, spot_check
-from fryer.devices import Shape
+from fryer.devices import Mark, Shape
 from fryer.devices.cpu import CpuDevice
-from fryer.records import Counted, Mismatch, Point, ProductDigest, Record
+from fryer.records import Counted, Mismatch, Point, Problem, ProductDigest, Record
 from fryer.vote import vote
 from watchdog.clock import RunClock
+from watchdog.vocabulary.verdicts import Verdict
 
 torch.set_num_threads(1)  # products this small gain nothing from threads, and lose much on a busy machine
 
@@ -180,6 +182,116 @@ def test_the_digest_does_not_depend_on_order_and_sees_every_bit() -> None:
     raw_bits(result)[5] ^= 1
     digest_into(result, slots[2])
     assert slots[0] == slots[1] != slots[2]
+
+
+def burn(device: SpoiledDevice, seconds: float = 0.2, dtypes: tuple[str, ...] = ("bf16",)) -> list[Record]:
+    task = Task(seconds=seconds, seed=1, dtypes=dtypes, memory_ratio=1e-6, stop=lambda: False)
+    return list(BURNS["gemm"].run([device], task))
+
+
+def flip_at_random(out: torch.Tensor) -> None:
+    flip(random.randrange(15), random.randrange(out.numel()))(out)
+
+
+def test_a_device_that_is_never_right_twice_has_a_digest_without_a_vote() -> None:
+    digests = [
+        r for r in burn(SpoiledDevice(wrong=frozenset({-1}), spoil=flip_at_random)) if isinstance(r, ProductDigest)
+    ]
+    assert digests
+    assert (digests[0].round, digests[0].pair, digests[0].is_verified) == (0, 0, False)
+    assert vote(digests[:1], {}) == ()
+
+
+def test_the_first_digest_of_a_sound_device_is_told_again_once_it_is_verified() -> None:
+    digests = [r for r in burn(SpoiledDevice()) if isinstance(r, ProductDigest)]
+    first, again = [digest for digest in digests if (digest.round, digest.pair) == (0, 0)]
+    assert (first.is_verified, again.is_verified, first.digest == again.digest) == (False, True, True)
+    assert all(digest.is_verified for digest in digests[1:])
+
+
+class SlowDevice(SpoiledDevice):
+    """Each product takes 10 ms on a clock of its own, and what verifies it takes `digest_seconds`."""
+
+    def __init__(self, digest_seconds: float, wrong: frozenset[int] = frozenset(), spoil: Spoil | None = None) -> None:
+        super().__init__("gpu0", wrong, spoil)
+        self._digest_seconds = digest_seconds
+        self._seconds = 0.0
+        self.clock = self  # type: ignore[assignment]
+
+    def now(self) -> float:
+        return self._seconds
+
+    def multiply(self, dtype: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        super().multiply(dtype, a, b, out)
+        self._seconds += 0.01
+
+    def copy(self, source: torch.Tensor, destination: torch.Tensor, *, to_peer: bool = False) -> None:
+        super().copy(source, destination)
+        self._seconds += self._digest_seconds
+
+
+def test_a_point_is_the_rate_of_the_products_alone_and_tells_what_verifying_took() -> None:
+    points = [record for record in burn(SlowDevice(0.0025), seconds=4.0) if isinstance(record, Point)]
+    assert len(points) >= 5
+    assert [point.value for point in points] == pytest.approx([SMALL.flops / 0.01] * len(points))
+    assert [point.busy_ratio for point in points] == pytest.approx([0.8] * len(points), rel=0.02)
+
+
+def test_finding_out_what_was_wrong_costs_no_time_that_counts() -> None:
+    """A device that is wrong every third time is wrong, and not slow."""
+    device = SlowDevice(0.0, frozenset(range(0, 3000, 3)), flip_at_random)
+    records = burn(device, seconds=4.0)
+    points = [record for record in records if isinstance(record, Point)]
+    assert sum(isinstance(record, Mismatch) for record in records) > 20
+    assert [point.value for point in points] == pytest.approx([SMALL.flops / 0.01] * len(points))
+    assert [point.busy_ratio for point in points] == pytest.approx([1.0] * len(points))
+
+
+@pytest.mark.parametrize("wrong", [frozenset({-1}), frozenset({0})])
+def test_a_result_outside_its_bound_is_repeated_before_it_is_reported(wrong: frozenset[int]) -> None:
+    """Of the only product: wrong each time, or the first time alone."""
+    device = SpoiledDevice(spoil=lambda out: out.fill_(1000.0), wrong=wrong)
+    pool = Pool(device, "fp32", 1, seconds=1e9, num_bytes=1)
+    task = Task(seconds=0.0, seed=1, dtypes=(), memory_ratio=0.5, stop=lambda: True)
+    rounds = _Rounds(device, pool, "fp32", 0.0, task)
+    rounds._ring.issue((0, 0))
+    list(rounds._settle())
+    (mismatch,) = rounds._spot()
+    assert isinstance(mismatch, Mismatch)
+    assert (mismatch.how, mismatch.num_wrong, mismatch.reproduced) == ("fp64", 1024, -1 in wrong)
+
+
+class BrokenDevice(SpoiledDevice):
+    """Throws at int8 once the format has been tried, and from then on at everything if it `dies`."""
+
+    def __init__(self, *, dies: bool) -> None:
+        super().__init__("gpu0")
+        self._dies = dies
+        self._num_thrown = 0
+
+    def multiply(self, dtype: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        super().multiply(dtype, a, b, out)
+        if dtype == "int8" and self.num_calls > 1:
+            self._num_thrown += 1
+            raise RuntimeError("CUDA error: CUBLAS_STATUS_NOT_SUPPORTED")
+
+    def mark(self) -> Mark:
+        if self._dies and self._num_thrown:
+            raise RuntimeError("CUDA error: still gone")
+        return super().mark()
+
+
+def test_a_format_that_breaks_is_an_error_of_its_own_and_the_next_one_has_its_turn() -> None:
+    records = burn(BrokenDevice(dies=False), dtypes=("int8", "fp32"))
+    (problem,) = [record for record in records if isinstance(record, Problem)]
+    assert (problem.case, problem.verdict, problem.code) == (f"int8 {SMALL}", Verdict.ERROR, "crashed")
+    assert "CUBLAS_STATUS_NOT_SUPPORTED" in problem.message
+    assert {record.case for record in records if isinstance(record, Counted)} == {f"fp32 {SMALL}"}
+
+
+def test_a_device_that_answers_no_more_ends_the_burn_with_what_it_said_first() -> None:
+    with pytest.raises(RuntimeError, match="CUBLAS_STATUS_NOT_SUPPORTED"):
+        burn(BrokenDevice(dies=True), dtypes=("int8", "fp32"))
 
 
 def test_a_burn_measures_counts_and_stops_when_told() -> None:
