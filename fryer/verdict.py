@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from fryer.evidence import DeviceVerdict, NodeEvidence, NodeVerdict, Reason
-from fryer.judges import JUDGES
+from fryer.judges import JUDGES, busy_gpu
 from fryer.judges.busy import excuse
 from fryer.judges.conclusion import NODE, Conclusion
 from fryer.judges.coverage import measured_devices
@@ -34,7 +34,7 @@ def judge(evidence: NodeEvidence, limits: Limits = LIMITS) -> NodeVerdict:
     conclusions = [conclusion for each in JUDGES.values() for conclusion in each(evidence, limits)]
     reasons: defaultdict[str, list[Reason]] = defaultdict(list)
     known = {device.name for device in evidence.devices}
-    for conclusion in excuse(evidence, _once(conclusions), limits):
+    for conclusion in busy_gpu.excuse(evidence, excuse(evidence, _once(conclusions), limits)):
         reasons[conclusion.device if conclusion.device in known else NODE].append(conclusion.reason)
     measured = measured_devices(evidence)
     devices = tuple(

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from fryer.evidence import NodeEvidence
 from fryer.judges import (
     busy,
+    busy_gpu,
     ceiling,
     coverage,
     digest_past,
@@ -22,6 +23,7 @@ from fryer.judges import (
     interruption,
     link,
     lost,
+    missing,
     narrow,
     node,
     pairs,
@@ -43,6 +45,7 @@ Judge = Callable[[NodeEvidence, Limits], Sequence[Conclusion]]
 
 JUDGES: Mapping[str, Judge] = MappingProxyType(
     {
+        "missing": missing.judge,
         "lost": lost.judge,
         "reader": reader.judge,
         "recovery": recovery.judge,
@@ -68,6 +71,7 @@ JUDGES: Mapping[str, Judge] = MappingProxyType(
         "coverage": coverage.judge,
         "interruption": interruption.judge,
         "busy": busy.judge,
+        "busy_gpu": busy_gpu.judge,
     }
 )
 """Every judge by name, in the order in which reasons of equal gravity are shown: what is broken before what is slow."""
