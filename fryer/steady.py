@@ -116,14 +116,15 @@ def steady_points(measurement: Measurement) -> tuple[Point, ...]:
 
 
 def total_rate(measurement: Measurement) -> float:
-    """Work over time in the steady part: the mean of its points, each weighed by the length of its interval.
+    """Work over time in the steady part: the mean of its points, each weighed by the time that it worked.
 
     A median does not see a device that works at a third of its rate for a second in four; whoever waits for it does.
     The first interval counts as long as the others usually are. `value` where there are no points.
     """
     points = steady_points(measurement)
     lengths = [later.at_seconds - earlier.at_seconds for earlier, later in pairwise(points)]
-    weights = [median(lengths) if lengths else 1.0, *lengths]
+    whole = [median(lengths) if lengths else 1.0, *lengths]
+    weights = [length * point.busy_ratio for length, point in zip(whole, points, strict=False)]
     total = sum(weights)
     if not points or total <= 0:
         return measurement.value

@@ -59,22 +59,30 @@ def _fabric(evidence: NodeEvidence, part: Part, rates: Mapping[_Pair, float], li
 
 
 def blame(pairs: set[_Pair], low: set[_Pair]) -> list[str]:
-    """Devices that explain the low pairs: again and again the one with most of them, if over half of its are low."""
+    """Devices that explain the low pairs: again and again the one with most of them, if over half of its are low.
+
+    Half of all that it has, or of those in one direction: a device that only sends slowly has half of its pairs low.
+    """
     pairs, low, blamed = set(pairs), set(low), []
     while low:
-        counts = {
-            name: (sum(name in pair for pair in low), sum(name in pair for pair in pairs))
-            for name in sorted({name for pair in low for name in pair})
-        }
-        worst = max(counts, key=lambda name: counts[name][0])
-        num_low, num_pairs = counts[worst]
-        rivals = [name for name, (count, _) in counts.items() if count == num_low]
-        if num_low * 2 <= num_pairs or (len(rivals) > 1 and low == pairs):
+        counts = {name: sum(name in pair for pair in low) for name in sorted({name for pair in low for name in pair})}
+        worst = max(counts, key=lambda name: counts[name])
+        rivals = {name for name, count in counts.items() if count == counts[worst]} - {worst}
+        is_bad = _over_half(low, {pair for pair in pairs if worst in pair}) or any(
+            _over_half(low, {pair for pair in pairs if pair[way] == worst and pair[1 - way] not in rivals}, least=2)
+            for way in (0, 1)
+        )
+        if not is_bad or (rivals and low == pairs):
             break
         blamed.append(worst)
         pairs = {pair for pair in pairs if worst not in pair}
         low &= pairs
     return blamed
+
+
+def _over_half(low: set[_Pair], own: set[_Pair], least: int = 1) -> bool:
+    """Whether over half of a device's pairs are low, and it has so many that they tell it from its partners."""
+    return len(own) >= least and len(low & own) * 2 > len(own)
 
 
 def _median_of(device: str, rates: Mapping[_Pair, float]) -> float:

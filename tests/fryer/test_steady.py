@@ -188,6 +188,13 @@ def test_the_total_rate_is_work_over_time():
     assert total_rate(long_stall) == pytest.approx((4 * 3.0 + 6 * 1.0) / 10)
 
 
+def test_time_that_went_into_verifying_is_no_time_at_work():
+    """A second at 4 and a second of which a quarter was at 2: 4.5 in 1.25 seconds."""
+    series = [replace(p, busy_ratio=ratio) for p, ratio in zip(points([4.0, 2.0]), [1.0, 0.25], strict=True)]
+    (found,) = measure(series)
+    assert total_rate(found) == 4.5 / 1.25
+
+
 def test_the_total_rate_of_an_even_series_is_its_median():
     (found,) = measure(points([7.0] * 9))
     assert total_rate(found) == 7.0

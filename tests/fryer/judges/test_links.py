@@ -101,6 +101,19 @@ def test_two_slow_gpus_are_both_named(make):
     assert {c.device for c in found} == {"gpu1", "gpu6"}
 
 
+@pytest.mark.parametrize("way", [0, 1])
+@pytest.mark.parametrize("count", [3, 4, 8])
+def test_a_gpu_slow_in_one_direction_only_is_the_one_named(make, way, count):
+    """Exactly half of its pairs are slow."""
+    found = pairs.judge(fabric(make, count, rate=lambda *pair: 190e9 if pair[way] == 1 else 385e9), LIMITS)
+    assert [(c.device, str(c.reason.verdict)) for c in found] == [("gpu1", "FAIL")]
+
+
+def test_of_two_gpus_a_slow_direction_blames_neither(make):
+    (found,) = pairs.judge(fabric(make, 2, rate=lambda a, b: 190e9 if a == 0 else 385e9), LIMITS)
+    assert (found.device, str(found.reason.verdict)) == ("", "FAIL")
+
+
 def test_a_slow_pair_is_the_paths_and_not_a_gpus(make):
     (found,) = pairs.judge(fabric(make, rate=lambda a, b: 190e9 if {a, b} == {2, 5} else 385e9), LIMITS)
     assert (found.device, str(found.reason.verdict)) == ("", "FAIL")
@@ -123,6 +136,14 @@ def test_a_healthy_fabric_is_not_mentioned_and_one_below_its_floor_is_a_warning(
 def test_where_the_topology_decides_pairs_are_not_compared(make):
     uneven = fabric(make, 4, rate=lambda a, b: 250e9 if a // 2 == b // 2 else 20e9, part="NVIDIA H100 PCIe")
     assert pairs.judge(uneven, LIMITS) == []
+
+
+@given(st.sets(st.integers(0, 7), max_size=3), st.sampled_from([0, 1]))
+def test_up_to_three_devices_of_eight_that_are_slow_in_one_direction_are_found_exactly(bad, way):
+    names = [f"gpu{i}" for i in range(8)]
+    all_pairs = {(a, b) for a in names for b in names if a != b}
+    low = {pair for pair in all_pairs if pair[way] in {f"gpu{i}" for i in bad}}
+    assert set(blame(all_pairs, low)) == {f"gpu{i}" for i in bad}
 
 
 @given(st.sets(st.integers(0, 7), max_size=3))
