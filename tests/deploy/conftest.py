@@ -133,7 +133,7 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _configure(folder: Path, page: int, hook: int, alertmanager: int) -> None:
+def _configure(folder: Path, scrape: str, hook: int, alertmanager: int) -> None:
     (folder / "am.yml").write_text(
         "route: {receiver: hook, group_wait: 0s, group_interval: 1s, repeat_interval: 1h}\n"
         f"receivers: [{{name: hook, webhook_configs: [{{url: 'http://127.0.0.1:{hook}/', send_resolved: true}}]}}]\n"
@@ -144,50 +144,66 @@ def _configure(folder: Path, page: int, hook: int, alertmanager: int) -> None:
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager}']}}]}}]}}\n"
         "scrape_configs:\n"
         "  - job_name: fryer\n"
-        f"    static_configs: [{{targets: ['127.0.0.1:{page}'], labels: {{instance: node007}}}}]\n"
+        f"{scrape}\n"
     )
 
 
-@pytest.fixture
-def monitoring(tmp_path: Path) -> Iterator[Monitoring]:
+@contextmanager
+def _monitoring(made: Monitoring, folder: Path, scrape: str) -> Iterator[Monitoring]:
     prometheus = _need("prometheus", "prometheus")
     alertmanager = _need("prometheus-alertmanager", "prometheus-alertmanager")
-    made = Monitoring(port=_free_port())
+    made.port = _free_port()
 
     def keep(path: str, body: bytes) -> bytes:
         made.alerts.extend(json.loads(body)["alerts"])
         return b""
 
     with ExitStack() as stack:
-        page = stack.enter_context(_http(lambda path, body: made.page().encode()))
         hook, am = stack.enter_context(_http(keep)), _free_port()
-        _configure(tmp_path, page, hook, am)
+        _configure(folder, scrape, hook, am)
         stack.enter_context(
             _program(
                 [
                     alertmanager,
-                    f"--config.file={tmp_path}/am.yml",
-                    f"--storage.path={tmp_path}/am",
+                    f"--config.file={folder}/am.yml",
+                    f"--storage.path={folder}/am",
                     f"--web.listen-address=127.0.0.1:{am}",
                     "--cluster.listen-address=",  # without it, it listens on all addresses
                 ],
-                tmp_path / "am.log",
+                folder / "am.log",
             )
         )
         stack.enter_context(
             _program(
                 [
                     prometheus,
-                    f"--config.file={tmp_path}/prometheus.yml",
-                    f"--storage.tsdb.path={tmp_path}/tsdb",
+                    f"--config.file={folder}/prometheus.yml",
+                    f"--storage.tsdb.path={folder}/tsdb",
                     f"--web.listen-address=127.0.0.1:{made.port}",
                 ],
-                tmp_path / "prometheus.log",
+                folder / "prometheus.log",
             )
         )
         _until("Alertmanager", lambda: _is_ready(am))
         _until("Prometheus", lambda: _is_ready(made.port))
         yield made
+
+
+@pytest.fixture
+def monitoring(tmp_path: Path) -> Iterator[Monitoring]:
+    """Prometheus over a page of the test's own."""
+    made = Monitoring()
+    with _http(lambda path, body: made.page().encode()) as page:
+        scrape = f"    static_configs: [{{targets: ['127.0.0.1:{page}'], labels: {{instance: node007}}}}]"
+        with _monitoring(made, tmp_path, scrape):
+            yield made
+
+
+@pytest.fixture
+def monitor(tmp_path: Path) -> Iterator[Callable[[str], Monitoring]]:
+    """Prometheus over what is given: the lines of a job below its name."""
+    with ExitStack() as stack:
+        yield lambda scrape: stack.enter_context(_monitoring(Monitoring(), tmp_path, scrape))
 
 
 @pytest.fixture

@@ -5,12 +5,14 @@ import threading
 import time
 from collections import Counter
 
-from watched import NoAnswerError, Watched
+from watched import IS_LONG, NoAnswerError, Watched
 
 from watchdog.client import Client
 
 RANKS = 4
-STEP_SECONDS = 0.02
+STEP_SECONDS = 0.1 if IS_LONG else 0.02
+"""In a long drill the daemon is down for half of the time, and the client waits up to 10 s between its attempts: its
+queue must hold the steps of the whole drill, for it drops what is beyond."""
 Lines = tuple[tuple[str, str, int], ...]
 LINES: Lines = (
     ("NVRM: Xid (PCI:0000:1b:00): 94, pid={n}, name=python3, Ch 00000008", "xid", 94),
@@ -50,7 +52,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(120)
 
     def _step(self, rank: int) -> None:
         client = Client(run="trained", rank=rank, world_size=RANKS, socket_path=self.watched.socket)
@@ -58,7 +60,7 @@ class Load:
         while not self._over.wait(STEP_SECONDS):
             client.step(self.stepped[rank], tokens=4096, loss=2.0, grad_norm=1.0)
             self.stepped[rank] += 1
-        client.end("done", wait_seconds=40)
+        client.end("done", wait_seconds=90)
         assert client.health.num_dropped == 0
 
     def _post(self) -> None:
