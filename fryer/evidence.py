@@ -31,6 +31,8 @@ class DeviceInfo:
     memory_bytes: int | None = None
     cores: int | None = None
     """Physical cores, for a CPU device."""
+    num_processors: int | None = None
+    """Logical processors that the run may use on it: as many threads share each product."""
     isa: str | None = None
     """Widest instructions of a CPU device, a word of `fryer.ceiling.FLOPS_PER_CYCLE`: ``avx512_bf16``."""
     clock_max_hertz: float | None = None

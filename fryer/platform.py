@@ -161,6 +161,7 @@ def _cpu(node: str, position: int, socket: Socket, part: str, root: Path) -> Fou
             uuid=_cpu_uuid(node, socket.package, root),
             memory_bytes=socket.memory_bytes,
             cores=socket.cores,
+            num_processors=len(socket.processors),
             isa=read_isa(root),
         ),
     )

@@ -21,8 +21,11 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
 
 
 def _kind_of(device: DeviceInfo) -> str:
-    """Devices that must compute the same bits: the part and, on processors, equally many cores."""
-    return f"{device.part}/{device.cores}" if device.kind == "cpu" else device.part
+    """Devices that must compute the same bits: the part and, on processors, equally many cores and threads.
+
+    A product is cut into as many pieces as there are threads, so their number decides the order of its sums.
+    """
+    return f"{device.part}/{device.cores}/{device.num_processors}" if device.kind == "cpu" else device.part
 
 
 def _outvoted(evidence: NodeEvidence, found: Sequence[Minority]) -> Conclusion:

@@ -140,6 +140,7 @@ def test_without_a_gpu_each_socket_is_a_device(no_cuda):
     assert [device.info.name for device in found] == [f"cpu{index}" for index in range(len(found))]
     assert {device.info.kind for device in found} == {"cpu"}
     assert all(device.processors and device.info.cores for device in found)
+    assert all(device.info.num_processors == len(device.processors) for device in found)
 
 
 def test_a_user_who_hides_all_gpus_gets_the_processors(monkeypatch):

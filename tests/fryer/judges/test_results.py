@@ -93,6 +93,16 @@ def test_two_devices_that_disagree_are_inconclusive(make):
     ]
 
 
+@pytest.mark.parametrize(("threads", "num_found"), [((16, 16), 2), ((16, 8), 0)])
+def test_processors_with_other_thread_counts_may_sum_in_another_order(make, threads, num_found):
+    """Of one of two sockets a cpuset allows half of the threads."""
+    evidence = make.node(
+        [make.cpu(name=f"cpu{i}", uuid=f"cpu-{i}", cores=8, num_processors=n) for i, n in enumerate(threads)],
+        digests=(digest("cpu0", "x"), digest("cpu1", "y")),
+    )
+    assert len(digests.judge(evidence, LIMITS)) == num_found
+
+
 def test_processors_with_other_core_counts_may_sum_in_another_order(make):
     evidence = make.node(
         [make.cpu(cores=8), make.cpu(name="cpu1", uuid="cpu-1", cores=6)],
