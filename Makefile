@@ -39,7 +39,7 @@ bench: setup    ## measure the budgets of README as ratios in one run
 	$(BIN)/python -m bench
 
 drill: setup    ## drill the daemon for long: kill -9, hung NVML, storms of lines, full disk; prints the figures
-	FRYER_DRILL=1 $(BIN)/pytest -m drill -p no:cacheprovider
+	FRYER_DRILL=1 $(BIN)/pytest -m drill -s -p no:cacheprovider
 
 test-gpu: setup ## the checks that need an NVIDIA GPU
 	$(BIN)/pytest tests/gpu -m gpu -p no:cacheprovider

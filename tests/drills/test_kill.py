@@ -26,7 +26,7 @@ def in_incidents(watched: Watched) -> int:
 
 def look_at_what_is_left(watched: Watched, load: Load, folder: Path, since: int) -> None:
     """In a copy, so that the next daemon has to recover the file by itself."""
-    acked, seen = load.acked[since:], set(load.seen)
+    acked, seen, marked = load.acked[since:], set(load.seen), load.marked[-5:]
     shutil.copytree(watched.state, folder)
     with closing(sqlite3.connect(folder / watched.database().name)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -35,6 +35,7 @@ def look_at_what_is_left(watched: Watched, load: Load, folder: Path, since: int)
     kept = {step.step for step in log.steps("plain", min(acked, default=0), 10**6)}
     assert set(acked) <= kept
     assert seen <= {incident.id for incident in log.incidents(0.0, 10**6)}
+    assert all(log.incident(name)[1] for name in marked)
     store.engine.dispose()
     shutil.rmtree(folder)
 
@@ -61,8 +62,9 @@ def test_what_was_acknowledged_survives_every_kill_and_each_line_counts_once(wat
         kept = [step.step for step in log.steps("trained", 0, 10**7) if step.rank == rank]
         assert sorted(kept) == list(range(load.stepped[rank]))
     assert load.acked
+    starts = watched.started_seconds
     say(
         f"{KILLS} kills: {sum(load.stepped)} steps of {RANKS} clients, {len(load.acked)} acknowledged one by one, "
-        f"{sum(load.written.values())} kernel lines, {len(load.seen)} incidents; none lost, none twice; "
-        f"a start takes {statistics.median(watched.started_seconds):.2f} s (longest {max(watched.started_seconds):.2f})"
+        f"{load.written.total()} kernel lines, {len(load.seen)} incidents, {len(load.marked)} closed by a person; none "
+        f"lost, none twice; a start takes {statistics.median(starts):.2f} s (longest {max(starts):.2f})"
     )

@@ -37,11 +37,13 @@ class Load:
         """Ids of incidents that the daemon answered from its store."""
         self.shown: set[tuple[str, str]] = set()
         """(root, code) of incidents that its state ever showed."""
+        self.marked: list[str] = []
+        """Ids of incidents that a person's word closed, and the daemon said so."""
         self.written: Counter[tuple[str, int]] = Counter()
         self.stepped = [0] * RANKS
         self._over = threading.Event()
         self._random = random.Random(1)
-        self._threads = [threading.Thread(target=work) for work in (self._post, self._print, self._look)]
+        self._threads = [threading.Thread(target=work) for work in (self._post, self._print, self._look, self._mark)]
         self._threads += [threading.Thread(target=self._step, args=(rank,)) for rank in range(RANKS)]
 
     def __enter__(self) -> "Load":
@@ -93,6 +95,17 @@ class Load:
                 continue
             self.seen |= {incident["id"] for incident in kept["incidents"]}
             self.shown |= {(incident["root"], incident["root_code"]) for incident in state["incidents"]}
+
+    def _mark(self) -> None:
+        while not self._over.wait(1.5):
+            try:
+                incidents = self.watched.ask("/v1/state")["incidents"]
+                name = next((one["id"] for one in incidents if one["closed_at"] is None), None)
+                if name is not None:
+                    self.watched.ask(f"/v1/incidents/{name}/mark-healthy", {"by": "drill", "reason": "looked at"})
+                    self.marked.append(name)
+            except NoAnswerError:
+                continue
 
 
 def counted(watched: Watched) -> Counter[tuple[str, int]]:
