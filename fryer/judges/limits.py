@@ -61,6 +61,10 @@ class Limits:
     (azurehpc-health-checks, oci-hpc)."""
     link_fail_ratio: float = 0.80
     """Below it a link runs at a lower generation or width, or shares its path."""
+    nvlink_fail_per_second: float = 100.0
+    """DCGM_LIMIT_MAX_NVLINK_CRC_ERROR: "CRC errors only matter at rates of 100+ per second"."""
+    pcie_bit_error_ratio: float = 1e-12
+    """Errors a bit that the specification allows: 1.92 replays a minute and lane at Gen5 (DCGM, DcgmHealthWatch)."""
     pair_fail_ratio: float = 0.10
     """Below the median of all pairs on a switched fabric, whose pairs agree to 1 % (786 GB/s +- 0.3, Playbook)."""
     busy_others_ratio: float = 0.10
