@@ -214,5 +214,6 @@ class SimulatedDevice:
             out.view(-1)[index] = float("nan")
             return
         bits = raw_bits(out)
-        for bit in self._random.sample(range(8 * out.element_size()), fault.bits or 1):
+        width = 8 * out.element_size()
+        for bit in self._random.sample(range(width), min(fault.bits or 1, width)):
             bits[index] ^= torch.tensor(1, dtype=bits.dtype) << bit

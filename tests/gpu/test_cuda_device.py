@@ -35,6 +35,14 @@ def test_memory_of_dropped_tensors_is_free_again() -> None:
     assert device.free_bytes() >= before * 0.99
 
 
+def test_a_product_is_timed_apart_from_its_digest() -> None:
+    device = make_device(0)
+    task = Task(seconds=6.0, seed=1, dtypes=("bf16",), memory_ratio=0.5, stop=lambda: False)
+    points = [record for record in BURNS["gemm"].run([device], task) if isinstance(record, Point)]
+    assert len(points) >= 5
+    assert all(0.5 < point.busy_ratio < 1.0 for point in points)
+
+
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one CUDA device has no peer")
 def test_both_directions_of_a_pair_overlap() -> None:
     devices = [make_device(0), make_device(1)]

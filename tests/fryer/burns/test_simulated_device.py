@@ -3,14 +3,18 @@
 import random
 from collections.abc import Callable
 from statistics import median
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from fryer.burns import BURNS, Task
+from fryer.burns.operands import raw_bits
 from fryer.burns.rates import Lane, measure
 from fryer.devices.simulated import SimulatedDevice
 from fryer.records import FLOPS, Point
 from watchdog.clock import RunClock
+from watchdog.simulator.fault import Fault
 from watchdog.simulator.node import SimulatedNode
 
 SPEED = 20.0
@@ -78,3 +82,24 @@ def test_a_lane_that_was_idle_goes_on_at_the_clock_and_not_where_it_stopped() ->
     with device.lane(1):
         assert device.wait(device.mark()) == pytest.approx(120.0)
     assert device.wait(device.mark()) == pytest.approx(120.0)
+
+
+@pytest.mark.parametrize(("num_bits", "num_flipped"), [(1, 1), (16, 16), (64, 16)])
+def test_wrong_bits_may_be_any_bit_of_one_element_the_sign_among_them(num_bits: int, num_flipped: int) -> None:
+    device = open_device(0.0)
+    seen = 0
+    for _ in range(400):
+        out = torch.zeros(8, dtype=torch.bfloat16)
+        device._spoil(out, Fault(on="node001/gpu0", kind="wrong_bits", bits=num_bits))
+        (wrong,) = (int(bits) & 0xFFFF for bits in raw_bits(out) if bits)
+        assert wrong.bit_count() == num_flipped
+        seen |= wrong
+    assert seen == 0xFFFF
+
+
+def test_a_lost_device_does_not_answer_to_a_mark() -> None:
+    device = open_device(0.0)
+    device.wait(device.mark())
+    device._scenario = SimpleNamespace(faults_on=lambda node, unit, at: (Fault(on="", kind="lost"),))  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="device is lost"):
+        device.mark()
