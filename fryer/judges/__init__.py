@@ -35,6 +35,7 @@ from fryer.judges import (
     results,
     stutter,
     throttle,
+    unseen,
     unsteady,
     xid,
 )
@@ -71,6 +72,7 @@ JUDGES: Mapping[str, Judge] = MappingProxyType(
         "pairs": pairs.judge,
         "problems": problems.judge,
         "coverage": coverage.judge,
+        "unseen": unseen.judge,
         "interruption": interruption.judge,
         "busy": busy.judge,
         "busy_gpu": busy_gpu.judge,

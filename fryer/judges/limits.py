@@ -67,6 +67,8 @@ class Limits:
     """Errors a bit that the specification allows: 1.92 replays a minute and lane at Gen5 (DCGM, DcgmHealthWatch)."""
     pair_fail_ratio: float = 0.10
     """Below the median of all pairs on a switched fabric, whose pairs agree to 1 % (786 GB/s +- 0.3, Playbook)."""
+    telemetry_readings_per_second: float = 0.05
+    """Readings of a GPU needed while it is measured; the reader looks once a second, and slower only where it must."""
     busy_others_ratio: float = 0.10
     """Share of processor time used by others from which a slow processor proves nothing (ours)."""
     busy_steal_ratio: float = 0.05

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from fryer.evidence import DeviceInfo, Measurement, NodeEvidence, PastMeasurement
-from fryer.records import BYTES, FLOPS, Point
+from fryer.records import BYTES, FLOPS, Counted, Point
 from fryer.steady import measure
 from watchdog.collectors.readings import GpuReading
 
@@ -64,8 +64,18 @@ def series(  # noqa: PLR0913 - one argument a field
     return measure(points)[0]
 
 
+def verified(measurements: Sequence[Measurement]) -> tuple[Counted, ...]:
+    """A thousand products of each format."""
+    return tuple(
+        Counted(device=m.device, burn="gemm", case=m.case, what="products", count=1000)
+        for m in measurements
+        if m.burn == "gemm"
+    )
+
+
 def readings(uuid: str, count: int = 30, **fields: object) -> tuple[GpuReading, ...]:
     """One a second; a callable field is called with the index."""
+    fields.setdefault("temperature_celsius", 60.0)
     return tuple(
         GpuReading(
             uuid=uuid,
@@ -77,7 +87,11 @@ def readings(uuid: str, count: int = 30, **fields: object) -> tuple[GpuReading, 
 
 
 def node(devices: Sequence[DeviceInfo], measurements: Sequence[Measurement] = (), **fields: object) -> NodeEvidence:
-    """Evidence of one node."""
+    """Evidence of one node: GPUs are seen to be cool and products verified, where a test says nothing else of it."""
+    fields["gpu_readings"] = {
+        d.name: readings(d.uuid, temperature_celsius=60.0) for d in devices if d.kind != "cpu"
+    } | dict(fields.get("gpu_readings", {}))
+    fields.setdefault("counted", verified(measurements))
     return NodeEvidence(
         node="node001",
         devices=tuple(devices),
