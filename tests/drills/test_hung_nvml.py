@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from watched import HEALTHY, IS_LONG, Asking, Watched, say, wait_until
@@ -87,3 +88,25 @@ def test_a_reader_that_is_stopped_is_told_within_ten_seconds_and_replaced(watche
         f"NVML's child stopped by SIGSTOP: told after {found_seconds:.1f} s, all GPUs read again by a new child after "
         f"{healed_seconds:.1f} s; API: {asking.told()}"
     )
+
+
+def test_sigterm_while_the_reader_hangs_ends_the_daemon_in_order_and_leaves_no_child(watched: Watched) -> None:
+    wait_until("eight GPUs are read", lambda: len(gpus_read_lately(watched)) == 8)
+    (child,) = watched.children()
+    os.kill(child, signal.SIGSTOP)
+    time.sleep(1.5)  # so that the daemon waits for the child
+    code, seconds = watched.stop()
+    assert code == 0
+    assert seconds < 5.0
+    wait_until("the child is gone", lambda: not is_alive(child), 5)
+    assert watched.is_intact()
+    say(f"SIGTERM while NVML's child is stopped: exit 0 after {seconds:.2f} s, no child left")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process is there, and no zombie that its parent has yet to wait for."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
