@@ -73,6 +73,7 @@ _DEVICE_COLUMNS = (
     "link_bytes_per_second",
     "link",
 )
+_BUSY = "busy_ratios"
 _MEASUREMENT_COLUMNS = ("device", "burn", "case", "metric", "value", "spread_ratio", "steady_from_seconds", "digest")
 
 
@@ -204,9 +205,15 @@ def _stored_device(info: DeviceInfo, judgement: DeviceVerdict) -> StoredDevice:
 def _stored_measurement(measurement: Measurement) -> StoredMeasurement:
     return StoredMeasurement(
         **_columns(measurement, _MEASUREMENT_COLUMNS),
-        more=_others(measurement, (*_MEASUREMENT_COLUMNS, "series")),
+        more={**_others(measurement, (*_MEASUREMENT_COLUMNS, "series")), **_busy(measurement)},
         points=tuple((point.at_seconds, point.value) for point in measurement.series),
     )
+
+
+def _busy(measurement: Measurement) -> dict[str, list[float]]:
+    """What part of each interval the work itself took; nothing where it took all of it, as nearly everywhere."""
+    ratios = [point.busy_ratio for point in measurement.series]
+    return {_BUSY: ratios} if any(ratio != 1.0 for ratio in ratios) else {}
 
 
 def _columns(thing: object, names: Sequence[str]) -> dict[str, Any]:
@@ -289,9 +296,17 @@ def _measurement(stored: StoredMeasurement) -> Measurement:
     labels = _columns(stored, ("device", "burn", "case", "metric"))
     return Measurement(
         **_columns(stored, _MEASUREMENT_COLUMNS),
-        **_decode_others(Measurement, stored.more),
-        series=tuple(Point(**labels, at_seconds=at, value=value) for at, value in stored.points),
+        **_decode_others(Measurement, {name: value for name, value in stored.more.items() if name != _BUSY}),
+        series=tuple(
+            Point(**labels, at_seconds=at, value=value, busy_ratio=ratio)
+            for (at, value), ratio in zip(stored.points, _ratios(stored), strict=True)
+        ),
     )
+
+
+def _ratios(stored: StoredMeasurement) -> Sequence[float]:
+    kept = stored.more.get(_BUSY)
+    return kept if isinstance(kept, list) else [1.0] * len(stored.points)
 
 
 def _verdict(node: StoredNode) -> NodeVerdict:

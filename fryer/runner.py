@@ -23,7 +23,7 @@ from fryer.steady import measure
 from fryer.stopper import Stopper
 from fryer.telemetry import Seen, Telemetry
 from fryer.verdict import judge
-from fryer.workers import MEMORY_RATIO, DeviceSpec, Order
+from fryer.workers import CPU_MEMORY_RATIO, DeviceSpec, Order
 from watchdog.collectors.host import HostReader
 from watchdog.vocabulary.verdicts import Verdict
 
@@ -182,7 +182,8 @@ class _NodeRun:
         if not specs:
             return []
         groups = [tuple(specs)] if BURNS[phase.burn].scope == "node" else [(spec,) for spec in specs]
-        ratio = self._plan.memory_ratio or MEMORY_RATIO[specs[0].kind] / (len(specs) if specs[0].kind == "cpu" else 1)
+        own = CPU_MEMORY_RATIO / len(specs) if specs[0].kind == "cpu" else BURNS[phase.burn].gpu_memory_ratio
+        ratio = self._plan.memory_ratio or own
         return [
             Order(
                 burn=phase.burn,

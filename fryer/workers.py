@@ -20,9 +20,9 @@ from watchdog.clock import RunClock
 from watchdog.simulator.node import SimulatedNode
 from watchdog.vocabulary.verdicts import Verdict
 
-MEMORY_RATIO = {"cuda": 0.9, "simulated": 0.9, "cpu": 0.02}
-"""Share of the free memory that a burn may use, by kind of device. A host's memory is also everybody else's,
-and its patterns are walked at a hundredth of an HBM's speed."""
+CPU_MEMORY_RATIO = 0.02
+"""Share of the host's free memory that burns use on its processors, all sockets together. It is also everybody else's,
+and its patterns are walked at a hundredth of an HBM's speed. GPUs: `Burn.gpu_memory_ratio`."""
 
 _PR_SET_PDEATHSIG = 1
 _LOST = ("device is lost", "uncorrectable ecc error", "gpu has fallen off")

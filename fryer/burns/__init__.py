@@ -49,6 +49,8 @@ class Burn:
     share: float
     """Part of the run's duration that this burn gets, relative to the others."""
 
+    gpu_memory_ratio: float = 0.9
+    """Share of a GPU's free memory to use where the user names none: products need room for their library."""
     is_simulated: bool = True
     """False: lanes that run at the same time would measure the machine that simulates."""
 
@@ -70,6 +72,7 @@ BURNS = MappingProxyType(
             summary="patterns over the free memory, written and read back",
             scope="device",
             module="fryer.burns.memory",
+            gpu_memory_ratio=0.95,
             share=1.0,
         ),
         "hbm": Burn(summary="memory bandwidth: copy and triad", scope="device", module="fryer.burns.hbm", share=1.0),

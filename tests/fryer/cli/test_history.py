@@ -142,6 +142,9 @@ def test_scripts_get_one_document_a_line(state: Path) -> None:
         "spread_ratio": 0.001,
         "digest": None,
         "verdict": "FAIL",
+        "is_steady": True,
+        "seed": 1,
+        "versions": {},
     }
     assert documents("--state", state)[-1] == {
         "type": "run",

@@ -122,3 +122,16 @@ def test_faults_that_a_run_does_not_meet_are_told(tmp_path: Path) -> None:
         timeout=120,
     )
     assert "these faults do not concern fryer run: unreachable on n1" in done.stderr
+
+
+def test_a_node_with_fewer_gpus_than_it_must_have_fails(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*RUN, "--duration", "4s", "--json", "--no-keep", "--expect", "9"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["verdict"]) == (1, "FAIL")
+    assert "gpu_missing" in {reason["code"] for reason in last["nodes"][0]["reasons"]}

@@ -214,6 +214,7 @@ def make_sample(num_devices: int = 8, *, node: str = "node001", part: str = PART
             for d in devices
             for burn, case, what, count in (
                 ("gemm", "bf16 8192x8192x8192", "products", 118_764),
+                ("gemm", "fp8 8192x8192x8192", "products", 221_370),
                 ("memory", "", "bytes", 1_270_000_000_000),
             )
         ),

@@ -67,6 +67,7 @@ def test_a_record_keeps_its_fields_and_tells_its_node(sample):
         "metric": "flops_per_second",
         "at_seconds": 1.0,
         "value": 7.29e14,
+        "busy_ratio": 1.0,
     }
 
 
