@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from fryer.evidence import DeviceInfo, NodeEvidence
-from fryer.judges.conclusion import Conclusion, conclude
+from fryer.judges.conclusion import Conclusion, conclude, count_of
 from fryer.judges.limits import Limits
 from fryer.vote import Minority, vote
 from watchdog.vocabulary.verdicts import Verdict
@@ -40,8 +40,8 @@ def _outvoted(evidence: NodeEvidence, found: Sequence[Minority]) -> Conclusion:
         first.device,
         "digest_minority",
         Verdict.FAIL,
-        f"gemm {first.case} on {first.device}: {len(found)} products differ from the others' (seed {first.seed}, pair "
-        f"{first.pair}: {first.digest}, but {who})",
+        f"gemm {first.case} on {first.device}: {count_of(len(found), 'product')} different from the others' "
+        f"(seed {first.seed}, pair {first.pair}: {first.digest}, but {who})",
         figures=_figures(found),
         remedy="take the device out of service: it computes wrong values in silence",
         burn="gemm",
@@ -55,8 +55,8 @@ def _tie(evidence: NodeEvidence, found: Sequence[Minority]) -> Conclusion:
         first.device,
         "digest_tie",
         Verdict.INCONCLUSIVE,
-        f"gemm {first.case}: the {first.num_voters} devices disagree on {len(found)} products and no majority says who "
-        f"is wrong (seed {first.seed}, pair {first.pair})",
+        f"gemm {first.case}: the {first.num_voters} devices disagree on {count_of(len(found), 'product')} and no "
+        f"majority says who is wrong (seed {first.seed}, pair {first.pair})",
         figures=_figures(found),
         remedy="repeat on a node with three or more devices of the part, or compare with a node that is known good",
         burn="gemm",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fryer.evidence import NodeEvidence
-from fryer.judges.conclusion import Conclusion, conclude, increase
+from fryer.judges.conclusion import Conclusion, conclude, count_of, increase
 from fryer.judges.limits import Limits
 from watchdog.vocabulary.verdicts import Verdict
 
@@ -25,13 +25,13 @@ def _uncorrected(evidence: NodeEvidence, device: str) -> Conclusion | None:
     if new is None or not total:
         return None
     verdict = Verdict.FAIL if new else Verdict.WARN
-    when = f"{new:.0f} during the run" if new else "none of them during the run"
+    when = f"{new:,.0f} during the run" if new else "none of them during the run"
     return conclude(
         evidence,
         device,
         "ecc_uncorrected",
         verdict,
-        f"{device} counts {total} uncorrectable memory errors since the driver was loaded, {when}",
+        f"{device} counts {count_of(total, 'uncorrectable memory error')} since the driver was loaded, {when}",
         figures={"new": new, "total": total},
         remedy="reset the GPU so that rows are remapped, and run the memory burn again; if it returns, replace it",
         burn="memory",
@@ -52,7 +52,7 @@ def _corrected(evidence: NodeEvidence, device: str, limits: Limits) -> Conclusio
         device,
         "ecc_corrected",
         Verdict.WARN,
-        f"{device} corrected {new:.0f} memory errors during the run, {per_hour:.0f} an hour, limit "
+        f"{device} corrected {count_of(int(new), 'memory error')} during the run, {per_hour:,.0f} an hour, limit "
         f"{limits.ecc_corrected_per_hour:.0f}",
         figures={"new": new, "per_hour": per_hour, "warn_per_hour": limits.ecc_corrected_per_hour},
         remedy="watch it: a stream of corrected errors precedes row remapping",

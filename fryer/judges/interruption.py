@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fryer.evidence import NodeEvidence
-from fryer.judges.conclusion import NODE, Conclusion, conclude
+from fryer.judges.conclusion import NODE, Conclusion, conclude, count_of
 from fryer.judges.limits import Limits
 from watchdog.vocabulary.verdicts import Verdict
 
@@ -18,7 +18,8 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
             who,
             "interrupted",
             Verdict.INCONCLUSIVE,
-            f"the run was ended by {evidence.interrupted} with {count} figures measured{f' on {who}' if who else ''}",
+            f"the run was ended by {evidence.interrupted} with {count_of(count, 'figure')} "
+            f"measured{f' on {who}' if who else ''}",
             figures={"by": evidence.interrupted, "num_measurements": count},
             remedy="run it again to its end",
         )

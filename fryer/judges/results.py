@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from fryer.evidence import NodeEvidence
-from fryer.judges.conclusion import Conclusion, conclude
+from fryer.judges.conclusion import Conclusion, conclude, count_of
 from fryer.judges.limits import Limits
 from fryer.records import Mismatch
 from watchdog.vocabulary.verdicts import Verdict
@@ -35,13 +35,13 @@ def _wrong(evidence: NodeEvidence, group: Sequence[Mismatch]) -> Conclusion:
     )
     num_reproduced = sum(wrong.reproduced for wrong in group)
     kind = "NaN or infinite" if first.is_nan else "wrong"
-    out_of = f" (of {verified} {_counted_word(evidence, first)} verified)" if verified else ""
+    out_of = f" (of {verified:,} {_counted_word(evidence, first)} verified)" if verified else ""
     return conclude(
         evidence,
         first.device,
         code,
         Verdict.FAIL,
-        f"{first.burn} {first.case} on {first.device}: {len(group)} {kind} results{out_of}; the first "
+        f"{first.burn} {first.case} on {first.device}: {count_of(len(group), f'{kind} result')}{out_of}; the first "
         f"{_HOW.get(first.how, first.how)}: expected {first.expected}, read {first.read}",
         figures={
             "burn": first.burn,

@@ -4,11 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fryer.evidence import Measurement, NodeEvidence
-from fryer.judges.conclusion import Conclusion, conclude, observed, what
+from fryer.judges.conclusion import Conclusion, conclude, count_of, observed, what
 from fryer.judges.limits import Limits
 from fryer.steady import SMALLEST_COUNT, steady
 from watchdog.vocabulary.verdicts import Verdict
 
+_FELL = ("fell", "run it longer; a rate that goes on falling as the temperature rises is a cooling problem")
+_ROSE = (
+    "rose",
+    "run it longer; a rate that goes on rising was held back at first: by others, by power or clock limits",
+)
 _MANY_SHORT = "p2p"
 """Every pair gets little time by design, and pairs confirm each other."""
 
@@ -30,7 +35,7 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
 def _drifting(evidence: NodeEvidence, found: Measurement, limits: Limits) -> Conclusion:
     drift = steady(found.series).drift_ratio
     verdict = Verdict.INCONCLUSIVE if abs(drift) > limits.drift_inconclusive_ratio else Verdict.WARN
-    direction = "fell" if drift < 0 else "rose"
+    direction, remedy = _FELL if drift < 0 else _ROSE
     return conclude(
         evidence,
         found.device,
@@ -45,7 +50,7 @@ def _drifting(evidence: NodeEvidence, found: Measurement, limits: Limits) -> Con
             "num_points": len(found.series),
             **observed(evidence, found),
         },
-        remedy="run it longer; a rate that goes on falling as the temperature rises is a cooling problem",
+        remedy=remedy,
         burn=found.burn,
     )
 
@@ -56,7 +61,7 @@ def _note(evidence: NodeEvidence, device: str, count: int) -> Conclusion:
         device,
         "not_steady",
         Verdict.PASS,
-        f"{count} figures come from fewer than {SMALLEST_COUNT} intervals, too few to tell whether they are steady",
+        f"{count_of(count, 'figure')} of fewer than {SMALLEST_COUNT} intervals: too few to tell whether steady",
         figures={"num_figures": count, "least_intervals": SMALLEST_COUNT},
         remedy="give --duration more time",
     )

@@ -47,6 +47,16 @@ def test_a_figure_below_its_floor_says_what_nvml_saw_and_how_to_repeat_it(make):
     assert "640 TFLOP/s" in found.reason.message
 
 
+def test_integer_products_have_no_floating_point_in_their_unit(make):
+    evidence = make.node(
+        [make.gpu(i, part="NVIDIA X1") for i in range(2)],
+        [make.series(f"gpu{i}", 1.4e15 / (1 + i), case="int8 8192x8192x8192") for i in range(2)],
+    )
+    (found,) = node.judge(evidence, LIMITS)
+    assert "reached 700 TOP/s" in found.reason.message
+    assert "1.40 POP/s" in found.reason.message
+
+
 def test_a_part_without_floors_passes_with_a_note_that_says_so(make, codes):
     evidence = make.node([make.gpu(0, part="NVIDIA H100 PCIe")], [make.series("gpu0", 300e12)])
     (found,) = floor.judge(evidence, LIMITS)
@@ -216,6 +226,7 @@ def test_a_figure_that_never_settles_is_not_passed_over(make, codes, change, ver
     (found,) = unsteady.judge(evidence, LIMITS)
     assert codes([found]) == {"not_steady": verdict}
     assert ("fell" if change < 0 else "rose") in found.reason.message
+    assert ("cooling" in found.reason.remedy) == (change < 0)
 
 
 def test_two_points_get_a_note_once_per_device(make, codes):

@@ -5,7 +5,7 @@ import pytest
 from fryer.judges import busy, coverage, digests, interruption, problems, results
 from fryer.judges.limits import Limits
 from fryer.records import Counted, Mismatch, Problem, ProductDigest
-from watchdog.collectors.readings import HostReading
+from watchdog.collectors.readings import HostReading, XidEvent
 from watchdog.vocabulary.verdicts import Verdict
 
 LIMITS = Limits()
@@ -71,8 +71,13 @@ def test_many_wrong_results_are_one_reason_with_the_first_ten_whole(make):
     (found,) = results.judge(evidence, LIMITS)
     assert found.reason.evidence["count"] == 300
     assert [row["index"] for row in found.reason.evidence["first"]] == list(range(10))
-    assert "300 wrong results (of 5000 products verified)" in found.reason.message
+    assert "300 wrong results (of 5,000 products verified)" in found.reason.message
     assert "expected 3f80, read 3f81" in found.reason.message
+
+
+def test_one_wrong_result_is_one(make):
+    (found,) = results.judge(make.node([make.gpu(0)], mismatches=(mismatch(),)), LIMITS)
+    assert ": 1 wrong result; the first " in found.reason.message
 
 
 def test_the_outvoted_device_fails_and_nobody_else(make):
@@ -182,3 +187,29 @@ def test_a_busy_machine_is_known_by_what_others_take(make, codes, fields, is_bus
 def test_a_gpu_is_not_excused_by_a_busy_host(make):
     evidence = make.h100s([600e12], host_readings=tuple(host(i, others_ratio=0.9) for i in range(30)))
     assert busy.judge(evidence, LIMITS) == []
+
+
+CRASH = "gemm on gpu0 broke: AcceleratorError: CUDA error: an illegal memory access was encountered"
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({}, {"crashed": "ERROR"}),
+        ({"xids": (XidEvent(uuid="GPU-0000", code=31, at_seconds=3.0),)}, {"crashed": "ERROR"}),
+        ({"xids": (XidEvent(uuid="GPU-0001", code=79, at_seconds=3.0),)}, {"crashed": "ERROR"}),
+        ({"xids": (XidEvent(uuid="GPU-0000", code=79, at_seconds=3.0),)}, {"device_lost": "FAIL"}),
+    ],
+)
+def test_an_illegal_access_fails_the_device_only_where_the_driver_agrees(make, codes, seen, expected):
+    crashed = Problem(device="gpu0", burn="gemm", case="", verdict=Verdict.ERROR, code="crashed", message=CRASH)
+    evidence = make.node([make.gpu(0), make.gpu(1)], problems=(crashed,), **seen)
+    assert codes(problems.judge(evidence, LIMITS)) == expected
+
+
+def test_an_illegal_access_on_a_gpu_that_nvml_lost_is_the_loss(make, codes):
+    crashed = Problem(device="gpu0", burn="gemm", case="", verdict=Verdict.ERROR, code="crashed", message=CRASH)
+    lost = {"gpu0": make.readings("GPU-0000", lost=lambda i: i > 3)}
+    found = problems.judge(make.node([make.gpu(0)], problems=(crashed,), gpu_readings=lost), LIMITS)
+    assert codes(found) == {"device_lost": "FAIL"}
+    assert found[0].reason.message.endswith("; and NVML lost it")
