@@ -32,7 +32,7 @@ class Plan:
     phases: tuple[Phase, ...]
     seed: int
     memory_ratio: float | None
-    """Share of the free memory that burns may use; None: what suits the device (`fryer.workers`, `Burn.gpu_memory_ratio`)."""
+    """Share of the free memory that burns may use; None: what suits the burn and the device."""
     scenario: str | None = None
     """Path of the scenario that stands in for the hardware."""
     expected_gpus: int | None = None

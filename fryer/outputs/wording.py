@@ -146,7 +146,7 @@ def node_line(node: NodeVerdict) -> str:
     total = len(node.devices)
     same = sum(device.verdict == node.verdict for device in node.devices)
     if same == 0:
-        return f"{node.node}: {node.verdict} (the node, none of its {count_of(total, 'device')})"
+        return f"{node.node}: {node.verdict} (for the node itself, not for one of its {count_of(total, 'device')})"
     share = count_of(total, "device") if same == total else f"{same} of {count_of(total, 'device')}"
     return f"{node.node}: {node.verdict} ({share})"
 

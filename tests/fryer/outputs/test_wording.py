@@ -43,7 +43,7 @@ P, F, W, E, I = Verdict.PASS, Verdict.FAIL, Verdict.WARN, Verdict.ERROR, Verdict
         ([P, F, P], "n: FAIL (1 of 3 devices)"),
         ([F], "n: FAIL (1 device)"),
         ([E, P], "n: ERROR (1 of 2 devices)"),
-        ([], "n: SKIPPED (the node, none of its 0 devices)"),
+        ([], "n: SKIPPED (for the node itself, not for one of its 0 devices)"),
     ],
 )
 def test_the_line_of_a_node_counts_the_devices_that_made_its_verdict(verdicts, words):
@@ -51,7 +51,9 @@ def test_the_line_of_a_node_counts_the_devices_that_made_its_verdict(verdicts, w
 
 
 def test_the_line_of_a_node_says_when_it_is_the_node_and_no_device():
-    assert node_line(node("n", [P, P], [about_node(F)])) == "n: FAIL (the node, none of its 2 devices)"
+    assert (
+        node_line(node("n", [P, P], [about_node(F)])) == "n: FAIL (for the node itself, not for one of its 2 devices)"
+    )
 
 
 @pytest.mark.parametrize(
