@@ -32,7 +32,8 @@ def test_sigterm_under_load_ends_in_order_and_the_next_daemon_goes_on(watched: W
         acked = set(load.acked)
         assert acked <= {step.step for step in WatchLog(Store.open(watched.state)).steps("plain", 0, 10**6)}
         watched.start()
-        after = wait_until("a first judgement", lambda: watched.ask("/v1/state") if watched.findings() else None)
+        wait_until("a first judgement", lambda: watched.ask("/v1/state")["signal"])
+        after = watched.ask("/v1/state")
     assert (code, seconds < STOP_SECONDS) == (0, True)
     assert {one["id"] for one in before["incidents"]} <= {one["id"] for one in after["incidents"]}
     assert {(one["code"], one["subject"]) for one in before["findings"]} <= {

@@ -1,4 +1,4 @@
-"""Load on a real daemon: clients that step, a plain poster, a kernel that prints, an onlooker."""
+"""Load on a real daemon: clients that step, a plain poster, a kernel that prints, an onlooker, a person."""
 
 import random
 import threading
@@ -29,7 +29,7 @@ LINES: Lines = (
 class Load:
     """Clients that step, a plain poster that notes what was acknowledged, a kernel that prints, an onlooker."""
 
-    def __init__(self, watched: Watched, lines: Lines = LINES) -> None:
+    def __init__(self, watched: Watched, lines: Lines = LINES, *, marks: bool = False) -> None:
         self.watched, self._lines = watched, lines
         self.acked: list[int] = []
         """Steps of run ``plain`` that the daemon said it keeps."""
@@ -43,7 +43,8 @@ class Load:
         self.stepped = [0] * RANKS
         self._over = threading.Event()
         self._random = random.Random(1)
-        self._threads = [threading.Thread(target=work) for work in (self._post, self._print, self._look, self._mark)]
+        self._threads = [threading.Thread(target=work) for work in (self._post, self._print, self._look)]
+        self._threads += [threading.Thread(target=self._mark)] if marks else []
         self._threads += [threading.Thread(target=self._step, args=(rank,)) for rank in range(RANKS)]
 
     def __enter__(self) -> "Load":

@@ -41,6 +41,9 @@ log = logging.getLogger(__name__)
 
 KMSG = "kmsg"
 _KMSG_DEADLINE_SECONDS = 10.0
+NAMES_SECONDS = 5.0
+"""So long after its start the daemon waits for NVML to name the GPUs before it judges what the kernel log says of them.
+NVML takes a second in persistence mode; one that hangs must not hold up the log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +167,7 @@ def _paced(
         settings.watchdog.kmsg,
         node=node,
         cursor=(cursor.boot_id, cursor.sequence) if cursor else None,
-        uuid_of=_UuidOf(core),
+        uuid_of=_UuidOf(core.uuids, NAMES_SECONDS),
     )
     stream = Paced(name=KMSG, collector=_WithCursor(kmsg), period_seconds=0.0, deadline_seconds=_KMSG_DEADLINE_SECONDS)
     return [*make_paced(settings, node, simulated), stream]
@@ -186,17 +189,20 @@ class _WithCursor:
 
 
 class _UuidOf:
-    """A GPU's UUID by its PCI address without function, as the kernel prints it. Called from the collector's thread."""
+    """A GPU's UUID by its PCI address. Called from the kernel log's thread.
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    The log is there at once and NVML is not: what the log says first waits for the names for a while, or the same GPU
+    would have two.
+    """
+
+    def __init__(self, uuids: Mapping[str, str], patience_seconds: float) -> None:
+        self._uuids = uuids
+        self._until = time.monotonic() + patience_seconds
 
     def __call__(self, pci: str) -> str | None:
-        for subject, facts in list(self._core.facts.items()):
-            bus = facts.get("pci_bus_id")
-            if subject.kind == "gpu" and isinstance(bus, str) and bus.rpartition(".")[0] == pci.lower():
-                return subject.name
-        return None
+        while not self._uuids and time.monotonic() < self._until:
+            time.sleep(0.02)
+        return self._uuids.get(pci.lower())
 
 
 def _core_settings(settings: Settings, node: str) -> CoreSettings:

@@ -78,6 +78,8 @@ class Core:
         self._own: dict[str, Finding] = {}
         self._signal: Signal | None = None
         self._has_judged = False
+        self.uuids: dict[str, str] = {}
+        """Of GPUs by PCI address without function, as the kernel prints it. Read from another thread."""
         self.xid_counts: Counts = dict(remembered.xid_counts)
         self.sxid_counts: Counts = dict(remembered.sxid_counts)
         self.fleet_ratio: float | None = None
@@ -123,6 +125,7 @@ class Core:
     def take(self, collected: Collected) -> list[Item]:
         """Take in what a collector gave; returns what is to be kept, a cursor together with its events."""
         self._buffers.add_facts(collected.facts)
+        self._learn_addresses(collected.facts)
         self._buffers.add_rows(collected.rows)
         self._buffers.add_events(collected.events)
         self._new_events += collected.events
@@ -269,6 +272,12 @@ class Core:
         items += [Cleared(key=key, at=now) for key in self._findings if key not in standing]
         self._findings = standing
         return items
+
+    def _learn_addresses(self, facts: Mapping[Subject, Mapping[str, object]]) -> None:
+        for subject, known in facts.items():
+            bus = known.get("pci_bus_id")
+            if subject.kind == "gpu" and isinstance(bus, str) and bus:
+                self.uuids[bus.rpartition(".")[0].lower()] = subject.name
 
     def _count(self, event: Event) -> None:
         if event.code is None or event.kind not in ("xid", "sxid"):

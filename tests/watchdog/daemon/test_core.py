@@ -82,6 +82,13 @@ def test_what_is_taken_is_kept_and_a_cursor_together_with_its_events() -> None:
     assert not core.has_new_events
 
 
+def test_gpus_are_known_by_the_addresses_that_the_kernel_prints() -> None:
+    core = make()
+    facts = {gpu(0): {"pci_bus_id": "0000:1B:00.0"}, gpu(1): {"pci_bus_id": ""}, NODE: {"pci_bus_id": "0000:00:00.0"}}
+    core.take(Collected(facts=facts))
+    assert core.uuids == {"0000:1b:00": gpu(0).name}
+
+
 def test_a_finding_is_kept_when_it_comes_and_when_it_goes_and_not_between() -> None:
     core = make()
     core.take(looked(NOW, recovery_action=1.0))
