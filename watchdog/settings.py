@@ -7,6 +7,7 @@ This module owns `[watchdog]` itself; sections of collectors, detectors and the 
 dataclasses that their owners declare.
 """
 
+import re
 import tomllib
 import types
 import typing
@@ -20,6 +21,7 @@ from watchdog.vocabulary.complaints import Complaints
 from watchdog.vocabulary.errors import UsageError
 
 T = TypeVar("T")
+_NODE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 DEFAULT_FILE = Path("/etc/fryer/fryer.toml")
 DEFAULT_SOCKET = Path("/run/fryer/watchdog.sock")
@@ -68,6 +70,12 @@ class WatchdogSettings:
 
     def __post_init__(self) -> None:
         """Bounds."""
+        if not _NODE.fullmatch(self.node):
+            raise ValueError(
+                f"node is {self.node!r}; allowed: letters, digits, dot, dash and underscore, as Slurm has it"
+            )
+        if self.expected_gpus < 0:
+            raise ValueError(f"expected_gpus is {self.expected_gpus}; allowed: 0 and more")
         if not 0.5 <= self.judge_seconds <= 60:
             raise ValueError(f"judge_seconds is {self.judge_seconds:g}; allowed: 0.5 to 60")
         if not 60 <= self.window_seconds <= 7200:

@@ -73,7 +73,7 @@ def test_a_full_disk_is_told_holds_up_no_judgement_and_heals_by_itself(
         client.end("done", wait_seconds=40)
         assert watched.stop()[0] == 0
         assert watched.is_intact()
-        log = WatchLog(Store.open(watched.state))
+        log = WatchLog(Store.open(watched.kept))
         assert [kept.step for kept in log.steps("r", 0, 10**6)] == list(range(step))
         assert [(event.kind, event.code) for event in log.events(0.0, 100)] == [("xid", 79)]
         assert [one.root_code for one in log.incidents(0.0, 100) if one.root_code.startswith("xid")] == ["xid_79"]

@@ -27,7 +27,7 @@ def in_incidents(watched: Watched) -> int:
 def look_at_what_is_left(watched: Watched, load: Load, folder: Path, since: int) -> None:
     """In a copy, so that the next daemon has to recover the file by itself."""
     acked, seen, marked = load.acked[since:], set(load.seen), load.marked[-5:]
-    shutil.copytree(watched.state, folder)
+    shutil.copytree(watched.kept, folder)
     with closing(sqlite3.connect(folder / watched.database().name)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     store = Store.open(folder)
@@ -59,7 +59,7 @@ def test_what_was_acknowledged_survives_every_kill_and_each_line_counts_once(wat
     assert load.shown <= shown
     code, _ = watched.stop()
     assert code == 0
-    log = WatchLog(Store.open(watched.state))
+    log = WatchLog(Store.open(watched.kept))
     for rank in range(RANKS):
         kept = [step.step for step in log.steps("trained", 0, 10**7) if step.rank == rank]
         assert sorted(kept) == list(range(load.stepped[rank]))

@@ -30,7 +30,7 @@ def test_sigterm_under_load_ends_in_order_and_the_next_daemon_goes_on(watched: W
         before = watched.ask("/v1/state")
         code, seconds = watched.stop()
         acked = set(load.acked)
-        assert acked <= {step.step for step in WatchLog(Store.open(watched.state)).steps("plain", 0, 10**6)}
+        assert acked <= {step.step for step in WatchLog(Store.open(watched.kept)).steps("plain", 0, 10**6)}
         watched.start()
         wait_until("a first judgement", lambda: watched.ask("/v1/state")["signal"])
         after = watched.ask("/v1/state")
@@ -83,6 +83,7 @@ def test_without_gpus_and_rights_the_state_is_unknown_and_never_ok(
         watched.kmsg.chmod(0)
     watched.start()
     collectors = wait_until("collectors were called", lambda: looked(watched))
+    wait_until("a first judgement", watched.findings)
     command = [*as_nobody, FRYER, "status", "--socket", watched.socket, "--json"]
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=30, check=False)
     status = json.loads(done.stdout)

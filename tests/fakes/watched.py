@@ -177,9 +177,14 @@ class Watched:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
+    @property
+    def kept(self) -> Path:
+        """Where the store lies: a simulation has one of its own."""
+        return self.state / "simulated" if self.scenario else self.state
+
     def database(self) -> Path:
         """The store's file."""
-        return next(path for path in self.state.iterdir() if path.suffix in (".db", ".sqlite", ".sqlite3"))
+        return next(path for path in self.kept.iterdir() if path.suffix in (".db", ".sqlite", ".sqlite3"))
 
     def is_intact(self) -> bool:
         """``PRAGMA integrity_check`` by SQLite itself, on whatever the last daemon left."""

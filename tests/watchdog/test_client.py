@@ -157,7 +157,8 @@ def test_a_signal_is_void_past_its_step_and_that_is_said(served: Served, client:
 
 def test_a_signal_is_void_past_its_expiry_by_the_daemons_clock(served: Served, client: Client) -> None:
     client.begin()
-    served.publish(signal=replace(SIGNAL, expires_at=time.time() + 0.5))
+    wait_until(lambda: served.call(lambda: served.service.readers))  # it listens: the time left is the signal's own
+    served.publish(signal=replace(SIGNAL, expires_at=time.time() + 5))
     wait_until(lambda: client.poll() is not NONE)
     wait_until(lambda: client.poll() is NONE)
     client.end(wait_seconds=20)

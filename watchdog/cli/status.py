@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from watchdog.vocabulary.errors import SourceFailed
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 SCHEMA = "fryer/status"
@@ -36,7 +38,13 @@ def status(
     """
     from watchdog.cli.asking import ask
 
-    known = ask(socket, "GET", "/v1/state")
+    try:
+        known = ask(socket, "GET", "/v1/state")
+    except SourceFailed as error:
+        if as_json:
+            unknown: dict[str, object] = {"findings": [], "incidents": [], "signal": None, "error": str(error)}
+            print(json.dumps({"schema": SCHEMA, "version": VERSION, "type": "status", "state": "UNKNOWN", **unknown}))
+        raise
     severity = str(known.pop("severity"))
     document = {**known, "schema": SCHEMA, "version": VERSION, "type": "status", "state": severity}
     print(json.dumps(document) if as_json else _screen(document))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from watchdog.vocabulary.errors import UsageError
+
 if TYPE_CHECKING:
     from watchdog.settings import Settings
 
@@ -73,7 +75,11 @@ def _override(settings: Settings, **given: Any) -> Settings:
 
     names = {"state": "state_directory"}
     changes = {names.get(key, key): value for key, value in given.items() if value is not None}
-    return replace(settings, watchdog=replace(settings.watchdog, **changes))
+    given_keys = {f"watchdog.{name}" for name in changes}
+    try:
+        return replace(settings, watchdog=replace(settings.watchdog, **changes), given=settings.given | given_keys)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _log(*, verbose: bool) -> None:
@@ -93,7 +99,7 @@ async def _serve(settings: Settings, scenario: str | None) -> None:
     check_socket(settings.watchdog.socket)
     assembled = assemble(settings, scenario)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, assembled.daemon.stop)
     await assembled.api.start()
     try:

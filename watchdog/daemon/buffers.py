@@ -77,6 +77,10 @@ class Buffers:
                 column.append(row.at, value)
                 column.cut(row.at - self._window_seconds)
 
+    def forget(self) -> None:
+        """Forget all readings; facts and events stay."""
+        self._columns.clear()
+
     def add_events(self, events: Iterable[Event]) -> None:
         """In order of time."""
         self._events.add(events)
@@ -90,12 +94,18 @@ class Buffers:
         """What is known up to `now`. It is valid until the next row is added."""
         oldest = now - self._window_seconds
         self._events.forget(oldest)
+        self._drop_silent(oldest)
         columns = {
-            metric: {
-                subject: Series(column.at, column.values)
-                for subject, column in subjects.items()
-                if column.at and column.at[-1] >= oldest
-            }
+            metric: {subject: Series(column.at, column.values) for subject, column in subjects.items()}
             for metric, subjects in self._columns.items()
         }
         return Window(now=now, columns=columns, events=tuple(self._events), facts=self._facts)
+
+    def _drop_silent(self, oldest: float) -> None:
+        """Runs end, metrics cease: what was not read within the window takes no memory."""
+        for metric in list(self._columns):
+            subjects = self._columns[metric]
+            for subject in [one for one, column in subjects.items() if column.at[-1] < oldest]:
+                del subjects[subject]
+            if not subjects:
+                del self._columns[metric]

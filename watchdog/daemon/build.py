@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from watchdog.alerts import AlertSender, AlertSettings, alert_of, breaker_alert
 from watchdog.api.limits import ApiLimits
@@ -77,6 +78,8 @@ class Assembled:
     api: ApiServer
     alerts: AlertSender | None
     set_aside: SetAside | None
+    lock: IO[str]
+    """Held as long as the daemon runs: one daemon a directory."""
 
 
 def simulated_node(scenario: str | None, node: str) -> SimulatedNode | None:
@@ -92,12 +95,17 @@ def simulated_node(scenario: str | None, node: str) -> SimulatedNode | None:
 def assemble(settings: Settings, scenario: str | None) -> Assembled:
     """Open the store and make every part; nothing runs yet. Raises `UsageError`, `StoreError`.
 
-    With a scenario this machine's own kernel log is left alone: its faults are no part of the scenario.
+    A scenario is a rehearsal: it has a store of its own, this machine's kernel log and clock are no part of it, and it
+    neither drains a node nor calls anybody.
     """
     now, own = time.time(), settings.watchdog
     simulated = simulated_node(scenario, own.node)
     node = simulated.node if simulated else own.node
-    store, set_aside = open_or_set_aside(own.state_directory or default_directory(), now)
+    directory = own.state_directory or default_directory()
+    if simulated is not None:
+        directory = directory / "simulated"
+    store, set_aside = open_or_set_aside(directory, now)
+    lock = lock_directory(directory)
     past = WatchLog(store)
     remembered = past.remembered(now)
     core = Core(_core_settings(settings, node), remembered, now)
@@ -107,7 +115,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
     if own.expected_gpus:
         core.add_facts({Subject(node): {"expected_gpus": own.expected_gpus}})
     writer = Writer(store).start()
-    alerts = _alerts(settings.sections["alerts"])
+    alerts = None if simulated else _alerts(settings.sections["alerts"])
     daemon = Daemon(
         Parts(
             node=node,
@@ -118,7 +126,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
             judge_seconds=own.judge_seconds,
             retention=settings.sections["store"],
             offer_alerts=None if alerts is None else _offer(alerts, node),
-            slurm=Slurm() if own.slurm else None,
+            slurm=Slurm() if own.slurm and simulated is None else None,
             is_simulated=simulated is not None,
         )
     )
@@ -131,7 +139,7 @@ def assemble(settings: Settings, scenario: str | None) -> Assembled:
         render_metrics=lambda: render(daemon.state),
     )
     daemon.count_rejected = lambda: float(sum(api.rejected.values()))
-    return Assembled(daemon=daemon, api=api, alerts=alerts, set_aside=set_aside)
+    return Assembled(daemon=daemon, api=api, alerts=alerts, set_aside=set_aside, lock=lock)
 
 
 def _recent(window_seconds: float, now: float) -> float:
@@ -140,8 +148,8 @@ def _recent(window_seconds: float, now: float) -> float:
 
 
 def make_paced(settings: Settings, node: str, simulated: SimulatedNode | None) -> list[Paced]:
-    """The periodic collectors that the settings leave on. A simulation has no InfiniBand, PCIe or DCGM of its own."""
-    chosen = {"nvml", "host", "storage", "clock"} if simulated else set(COLLECTORS)
+    """The periodic collectors that the settings leave on. A simulation has no network, PCIe, DCGM or clock."""
+    chosen = {"nvml", "host", "storage"} if simulated else set(COLLECTORS)
     paced = []
     for name, spec in COLLECTORS.items():
         pace, own = settings.sections[f"pace.{name}"], settings.sections[f"collectors.{name}"]
@@ -251,6 +259,19 @@ def _offer(alerts: AlertSender, node: str) -> Callable[[Sequence[Incident], Deci
         alerts.offer(offered, now)
 
     return offer
+
+
+def lock_directory(directory: Path) -> IO[str]:
+    """Take the directory for this daemon; raises `UsageError` where another one has it."""
+    lock = (directory / "watch.lock").open("a", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise UsageError(
+            f"another fryer watch uses {directory}; stop it, or give this one a --state directory of its own"
+        ) from None
+    return lock
 
 
 def check_socket(path: Path) -> None:

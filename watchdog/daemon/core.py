@@ -29,6 +29,8 @@ from watchdog.vocabulary.samples import Event, Row
 from watchdog.vocabulary.signals import Signal
 from watchdog.vocabulary.subjects import Subject
 
+SETTLE_SECONDS = 60.0
+"""After a start detectors see little of the past: what stood before stands on for so long, if nothing is said of it."""
 BOOK_KEY, POLICY_KEY = "incidents", "policy"
 """Under which the book and the policy's memory are kept."""
 
@@ -54,6 +56,8 @@ class Judgement:
 
     changes: tuple[Change, ...]
     decision: Decision
+    new_signal: Signal | None = None
+    """The decision's signal, when it was not asked for at the last judgement."""
     items: tuple[Item, ...]
     """What is to be kept of it."""
     seconds: float
@@ -75,11 +79,14 @@ class Core:
         self._findings: dict[tuple[str, str, str], Finding] = {
             opened.finding.key: opened.finding for opened in remembered.findings
         }
+        self._recalled = dict(self._findings)
+        """Of the last daemon: they stand until detectors have seen enough to say otherwise."""
+        self._settled_at = now + SETTLE_SECONDS
         self._own: dict[str, Finding] = {}
         self._signal: Signal | None = None
         self._has_judged = False
         self.uuids: dict[str, str] = {}
-        """Of GPUs by PCI address without function, as the kernel prints it. Read from another thread."""
+        """Of GPUs by PCI address without function, as the kernel prints it."""
         self.xid_counts: Counts = dict(remembered.xid_counts)
         self.sxid_counts: Counts = dict(remembered.sxid_counts)
         self.fleet_ratio: float | None = None
@@ -126,12 +133,13 @@ class Core:
         """Take in what a collector gave; returns what is to be kept, a cursor together with its events."""
         self._buffers.add_facts(collected.facts)
         self._learn_addresses(collected.facts)
+        events = [self._by_uuid(event) for event in collected.events]
         self._buffers.add_rows(collected.rows)
-        self._buffers.add_events(collected.events)
-        self._new_events += collected.events
-        for event in collected.events:
+        self._buffers.add_events(events)
+        self._new_events += events
+        for event in events:
             self._count(event)
-        items: list[Item] = [*collected.rows, *collected.events]
+        items: list[Item] = [*collected.rows, *events]
         if collected.cursor is not None:
             source, boot_id, sequence = collected.cursor
             items.append(Cursor(source=source, boot_id=boot_id, sequence=sequence))
@@ -146,12 +154,17 @@ class Core:
         findings go away. Incidents and counts know them already."""
         self._buffers.add_events(events)
 
-    def hear(self, records: Sequence[RunRecord]) -> None:
-        """Take in what runs said."""
+    def hear(self, records: Sequence[RunRecord]) -> list[Item]:
+        """Take in what runs said; returns what is to be kept together with it."""
         self._buffers.add_rows(self.runs.take(records))
-        for record in records:
-            if isinstance(record, Ack):
-                self._history = policy.acked(self._history, record.signal_id, record.result)
+        acks = [record for record in records if isinstance(record, Ack)]
+        for ack in acks:
+            self._history = policy.acked(self._history, ack.signal_id, ack.result)
+        return [self._kept_history()] if acks else []
+
+    def forget_readings(self) -> None:
+        """The clock jumped: what was read before can't be compared with what comes."""
+        self._buffers.forget()
 
     def tell(self, key: str, finding: Finding | None) -> None:
         """A finding about the daemon itself (its store, its settings), until it is told None."""
@@ -162,13 +175,18 @@ class Core:
             since = before.since if before is not None and before.key == finding.key else finding.since
             self._own[key] = replace(finding, since=since)
 
-    def judge(self, now: float) -> Judgement:
-        """Run every detector over what is known, and draw the consequences."""
+    def judge(self, now: float, *, is_hurried: bool = False) -> Judgement:
+        """Run every detector over what is known, and draw the consequences.
+
+        `is_hurried`: between two regular looks, for a new event. It may find something, and clears nothing: a storm
+        must not count as many looks at which all else was quiet.
+        """
         begun = time.perf_counter()
         window = self._buffers.window(now)
         findings = list(self._own.values())
         for name, detector in DETECTORS.items():
             findings += self._detect(name, detector, window)
+        findings += self._carried_over(findings, now, is_hurried=is_hurried)
         events, self._new_events = self._new_events, []
         self._book, changes = incident_book.update(
             self._book,
@@ -179,10 +197,18 @@ class Core:
             qualified=self.qualified,
         )
         decision = self._decide(findings, now)
+        before, self._signal = self._signal, decision.signal
+        is_new = decision.signal is not None and (before is None or before.id != decision.signal.id)
         items = [*self._changed_findings(findings, now), *(change.incident for change in changes)]
-        items += self._consequences(decision, is_changed=bool(changes or events))
+        items += self._consequences(decision, is_new=is_new, is_changed=bool(changes or events))
         self._has_judged = True
-        return Judgement(changes=changes, decision=decision, items=tuple(items), seconds=time.perf_counter() - begun)
+        return Judgement(
+            changes=changes,
+            decision=decision,
+            new_signal=decision.signal if is_new else None,
+            items=tuple(items),
+            seconds=time.perf_counter() - begun,
+        )
 
     def mark(self, mark: Mark) -> tuple[Incident, tuple[Change, ...], tuple[Item, ...]]:
         """A person's word on an incident; raises KeyError for an unknown one."""
@@ -202,6 +228,11 @@ class Core:
         if any(one.id == incident for one in self._book.open):
             self._book, changes = incident_book.act(self._book, incident, "drain", now, self._settings.incidents)
         return changes, (*(change.incident for change in changes), self._kept_book(), self._kept_history())
+
+    @property
+    def is_drained(self) -> bool:
+        """We drained this node, and know of nobody who gave it back."""
+        return self._settings.node in self._history.drained
 
     def undrained(self) -> tuple[Item, ...]:
         """The node was given back."""
@@ -248,11 +279,15 @@ class Core:
         self._history = policy.remember(self._history, decision.acts, decision.signal, now)
         return decision
 
-    def _consequences(self, decision: Decision, *, is_changed: bool) -> list[Item]:
+    def _carried_over(self, findings: Sequence[Finding], now: float, *, is_hurried: bool) -> list[Finding]:
+        """Findings of detectors that stood before and that this look has nothing to say about."""
+        before = self._findings if is_hurried else self._recalled if now < self._settled_at else {}
+        standing = {finding.key for finding in findings}
+        return [one for key, one in before.items() if key not in standing and one.source in DETECTORS]
+
+    def _consequences(self, decision: Decision, *, is_new: bool, is_changed: bool) -> list[Item]:
         """The signal, where it is a new one, and the memories, where they changed."""
         items: list[Item] = []
-        before, self._signal = self._signal, decision.signal
-        is_new = decision.signal is not None and (before is None or before.id != decision.signal.id)
         if decision.signal is not None and is_new:
             items.append(decision.signal)
         if is_changed:
@@ -278,6 +313,11 @@ class Core:
             bus = known.get("pci_bus_id")
             if subject.kind == "gpu" and isinstance(bus, str) and bus:
                 self.uuids[bus.rpartition(".")[0].lower()] = subject.name
+
+    def _by_uuid(self, event: Event) -> Event:
+        """The kernel names a GPU by its PCI address; everything else is kept by UUID."""
+        uuid = self.uuids.get(event.subject.name.lower()) if event.subject.kind == "gpu" else None
+        return event if uuid is None else replace(event, subject=replace(event.subject, name=uuid))
 
     def _count(self, event: Event) -> None:
         if event.code is None or event.kind not in ("xid", "sxid"):

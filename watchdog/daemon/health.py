@@ -17,14 +17,18 @@ _COUNTED = {"nvml_restarts_total": "nvml_restarts_total", "lost_records_total": 
 
 
 def health_rows(
-    node: str, states: Sequence[CollectorState], now: float
+    node: str, states: Sequence[CollectorState], now: float, started_at: float
 ) -> tuple[tuple[Row, ...], Mapping[Subject, Mapping[str, object]]]:
     """A row at the time of the last success (or of the failing look), and a fact, for each collector."""
     rows: list[Row] = []
     facts: dict[Subject, Mapping[str, object]] = {}
     for state in states:
         subject = Subject(node, "process", f"collector:{state.name}")
-        facts[subject] = {"period_seconds": state.period_seconds, "is_missing": state.is_missing}
+        facts[subject] = {
+            "period_seconds": state.period_seconds,
+            "is_missing": state.is_missing,
+            "started_at": started_at,
+        }
         if state.is_missing or not (state.num_calls or state.last_error):
             continue
         values: dict[str, float] = {"success": 0.0 if state.last_error else 1.0}

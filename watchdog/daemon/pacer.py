@@ -22,6 +22,9 @@ from watchdog.vocabulary.errors import SourceFailed, SourceMissing
 
 log = logging.getLogger(__name__)
 
+MISSING_SECONDS = 60.0
+"""A source that was missing is looked for again so often."""
+
 Take = Callable[[str, Collected], None]
 """Called in the event loop with what a collector gave."""
 
@@ -51,7 +54,7 @@ class Pacer:
             worker.start(loop)
             if worker.paced.period_seconds > 0:
                 self._scheduler.add_job(
-                    worker.due.set,
+                    worker.wake,
                     "interval",
                     seconds=worker.paced.period_seconds,
                     id=f"collect {worker.paced.name}",
@@ -67,9 +70,13 @@ class Pacer:
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
 
-    def states(self, now: float) -> tuple[CollectorState, ...]:
+    def has_looked(self) -> bool:
+        """Every collector has answered once, failed, or is past its deadline."""
+        return all(worker.has_looked for worker in self._workers)
+
+    def states(self) -> tuple[CollectorState, ...]:
         """How each collector is doing; one that is past its deadline is failing now."""
-        return tuple(worker.state_at(now) for worker in self._workers)
+        return tuple(worker.state for worker in self._workers)
 
 
 class _Worker:
@@ -90,6 +97,15 @@ class _Worker:
         self.due.set()
         self._thread.start()
 
+    async def wake(self) -> None:
+        """Due: in the loop, since what is no coroutine would take a thread of its own."""
+        self.due.set()
+
+    @property
+    def has_looked(self) -> bool:
+        state = self.state
+        return bool(state.num_calls or state.is_missing or state.last_error)
+
     def stop(self) -> None:
         self._stopping.set()
         self.due.set()
@@ -100,10 +116,12 @@ class _Worker:
         if not self._thread.is_alive():
             self.paced.collector.close()
 
-    def state_at(self, now: float) -> CollectorState:
+    @property
+    def state(self) -> CollectorState:
         began = self._began_at
-        if began is not None and now - began > self.paced.deadline_seconds:
-            return replace(self._state, last_error=f"has not answered for {now - began:.0f} s")
+        waited = 0.0 if began is None else time.monotonic() - began
+        if waited > self.paced.deadline_seconds:
+            return replace(self._state, last_error=f"has not answered for {waited:.0f} s")
         return self._state
 
     def _run(self) -> None:
@@ -112,18 +130,21 @@ class _Worker:
                 self.due.wait()
                 self.due.clear()
             if not self._stopping.is_set() and not self._once():
-                return
+                self._stopping.wait(MISSING_SECONDS)
 
     def _once(self) -> bool:
-        """One call; False when it is not to be called again."""
+        """One call; False when this machine has no such source, for now: a driver may be loaded later."""
         now = time.time()
-        self._began_at = now
         begun = time.monotonic()
+        self._began_at = begun
         try:
             collected = self.paced.collector.collect(now)
         except SourceMissing as why:
-            log.info("collector=%s missing: %s", self.paced.name, why)
-            self._state = replace(self._state, is_missing=True, last_error=str(why), num_calls=1)
+            if not self._state.is_missing:
+                log.info("collector=%s missing: %s", self.paced.name, why)
+            self._state = replace(
+                self._state, is_missing=True, last_error=str(why), num_calls=self._state.num_calls + 1
+            )
             return False
         except SourceFailed as why:
             self._failed(str(why), begun)
@@ -137,6 +158,7 @@ class _Worker:
             log.info("collector=%s works again", self.paced.name)
         self._state = replace(
             self._state,
+            is_missing=False,
             last_success_at=now,
             last_error="",
             duration_seconds=time.monotonic() - begun,

@@ -11,7 +11,11 @@ from watchdog.vocabulary.subjects import Subject
 MOST_CHECKPOINTS = 20
 MOST_RUNS = 32
 """Runs remembered in memory; older ones are in the store."""
+MOST_RANKS = 64
+"""Ranks of one run on this node that are looked at; more are kept, and not judged one by one."""
 _VALUES = ("loss", "grad_norm", "lr")
+_SECTIONS = ("data", "forward", "backward", "communication", "optimizer", "checkpoint", "eval", "gc")
+"""Sections that detectors know. Others count together: names that anybody may make up must not fill the memory."""
 
 
 class Runs:
@@ -31,7 +35,7 @@ class Runs:
         """Bring the states up to date; returns the rows that detectors are to see."""
         rows: list[Row] = []
         for record in records:
-            before = self._runs.get(record.run) or RunState(run=record.run, begun_at=record.at)
+            before = self._runs.get(record.run) or RunState(run=record.run, begun_at=record.at, ranks=(record.rank,))
             self._runs[record.run] = _next(before, record)
             if isinstance(record, Step):
                 rows += self._rows(record)
@@ -41,6 +45,8 @@ class Runs:
 
     def _rows(self, step: Step) -> list[Row]:
         values = step_values(step)
+        if step.rank not in self._runs[step.run].ranks[:MOST_RANKS]:
+            return [Row(subject=Subject(self._node, "run", step.run), at=step.at, values=values)]
         rank = Subject(self._node, "rank", f"{step.run}:{step.rank}")
         return [
             Row(subject=Subject(self._node, "run", step.run), at=step.at, values=values),
@@ -63,7 +69,9 @@ def step_values(step: Step) -> dict[str, float]:
 
 
 def _sections(step: Step) -> Mapping[str, float]:
-    return {f"{name}_seconds": seconds for name, seconds in step.times.items()}
+    known = {f"{name}_seconds": step.times[name] for name in _SECTIONS if name in step.times}
+    other = [seconds for name, seconds in step.times.items() if name not in _SECTIONS]
+    return {**known, "other_seconds": sum(other)} if other else known
 
 
 def _next(run: RunState, record: RunRecord) -> RunState:
@@ -77,11 +85,11 @@ def _next(run: RunState, record: RunRecord) -> RunState:
                 ranks=ranks,
                 ended_at=None,
                 end_reason="",
-                step=max(run.step or 0, record.resume_step) or None,
+                step=record.resume_step or None if run.step_at is None or record.at > run.step_at else run.step,
             )
         case Step():
-            if run.step is not None and record.step < run.step:
-                return run
+            if record.rank != min(run.ranks) or (run.step_at is not None and record.at < run.step_at):
+                return run  # one rank speaks for the run; a lower step that is newer is a rollback
             return replace(run, step=record.step, step_at=record.at, values=step_values(record))
         case Checkpoint():
             return replace(run, checkpoints=(*run.checkpoints, asdict(record))[-MOST_CHECKPOINTS:])

@@ -27,6 +27,8 @@ class Limits(Thresholds):
     node_fail_seconds: float = 90.0
     """The reader as a whole: it is replaced at once, and NVML without persistence mode takes up to a minute to start;
     silent for longer, it is the driver (ours)."""
+    seen_seconds: float = 30.0
+    """A silence that ended, by itself or with a new reader, is told for so long (ours)."""
     fresh_seconds: float = 60.0
     """An older word about a silence says nothing of now: the collector's own silence is `stale_collector`'s."""
 
@@ -34,14 +36,22 @@ class Limits(Thresholds):
 def detect(window: Window, limits: Limits) -> Sequence[Finding]:
     """FAIL for a GPU silent beyond its limit; for the reader as a whole UNKNOWN, and FAIL after a while."""
     return [
-        _finding(window, limits, subject, series)
+        _finding(window, limits, subject, *told)
         for subject, series in each(window, METRIC)
-        if series.newest >= limits.silent_seconds and window.now - series.at[-1] <= limits.fresh_seconds
+        if (told := _told(series, window.now, limits)) is not None
     ]
 
 
-def _finding(window: Window, limits: Limits, subject: Subject, series: Series) -> Finding:
-    seconds = series.newest
+def _told(series: Series, now: float, limits: Limits) -> tuple[float, float] | None:
+    """When a silence beyond the limit was told last, and how long it was: one that goes on, or that ended just now."""
+    if series.newest >= limits.silent_seconds:
+        return (series.at[-1], series.newest) if now - series.at[-1] <= limits.fresh_seconds else None
+    lately = series.since(now - limits.seen_seconds)
+    silent = [(at, s) for at, s in zip(lately.at, lately.values, strict=True) if s >= limits.silent_seconds]
+    return max(silent, key=lambda one: one[1]) if silent else None
+
+
+def _finding(window: Window, limits: Limits, subject: Subject, at: float, seconds: float) -> Finding:
     is_gpu = subject.kind == "gpu"
     severity = Severity.FAIL if is_gpu or seconds >= limits.node_fail_seconds else Severity.UNKNOWN
     who = label(window, subject) if is_gpu else f"any GPU of {subject.node}"
@@ -52,6 +62,6 @@ def _finding(window: Window, limits: Limits, subject: Subject, series: Series) -
         code="nvml_unresponsive",
         message=f"NVML does not answer for {who} since {seconds:.0f} s",
         action="reset_gpu" if is_gpu else "inspect",
-        since=series.at[-1] - seconds,
+        since=at - seconds,
         evidence={"silent_seconds": seconds, "limit_seconds": limits.silent_seconds},
     )

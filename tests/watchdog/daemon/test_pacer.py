@@ -48,7 +48,7 @@ def run(collectors: list[Paced], until: Callable[[], bool]) -> tuple[list[str], 
         pacer.start()
         for _ in range(2000):
             await asyncio.sleep(0.005)
-            states.update({state.name: state for state in pacer.states(time.time())})
+            states.update({state.name: state for state in pacer.states()})
             if until():
                 break
         scheduler.shutdown(wait=False)

@@ -38,7 +38,22 @@ def test_a_run_ends_and_begins_again_where_it_resumes() -> None:
     assert (runs.states[0].ended_at, runs.states[0].end_reason) == (30.0, "done")
     runs.take([begin(at=40.0, resume_step=8)])
     assert runs.states[0].ended_at is None
-    assert runs.states[0].step == 9
+    assert runs.states[0].step == 8
+
+
+def test_a_rollback_in_place_is_seen_and_an_old_step_that_comes_late_is_not() -> None:
+    runs = Runs("n")
+    runs.take([begin(), step(9), Step(run="r", rank=0, step=4, at=30.0)])
+    assert runs.states[0].step == 4
+    runs.take([step(8)])
+    assert runs.states[0].step == 4
+
+
+def test_made_up_sections_and_many_ranks_take_no_memory() -> None:
+    runs = Runs("n")
+    rows = runs.take([begin(), step(1, times={"data": 1.0, "made up": 2.0, "other": 3.0})])
+    assert {key for key in rows[1].values if key.endswith("_seconds")} == {"data_seconds", "other_seconds"}
+    assert rows[1].values["other_seconds"] == 5.0
 
 
 def test_checkpoints_and_runs_are_bounded() -> None:

@@ -37,8 +37,11 @@ def test_within_ten_seconds_of_the_beginning(make):
     assert found.action == "reset_gpu"
 
 
-def test_an_answer_ends_it(make):
-    assert list(detect(make.node_of(1, {0: {"nvml_silent_seconds": lambda age: 20 if age > 0 else 0}}), LIMITS)) == []
+@pytest.mark.parametrize(("answered", "is_told"), [(29, True), (31, False)])
+def test_an_answer_ends_it_after_a_while(make, answered, is_told):
+    """A reader that is replaced at once shows its silence once or twice, between two looks of the judges."""
+    silent = {0: {"nvml_silent_seconds": lambda age: 20 if age > answered else 0}}
+    assert bool(detect(make.node_of(1, silent), LIMITS)) is is_told
 
 
 def test_an_old_word_says_nothing_of_now(make):
