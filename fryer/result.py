@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from fryer.collectives.cases import CollectiveRow
 from fryer.evidence import NodeEvidence, NodeVerdict
+from fryer.localise import LinkFinding, Round, Trial
 from fryer.plan import Plan
 from watchdog.vocabulary.verdicts import Verdict, gravest
 
@@ -21,6 +23,18 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """What was measured between nodes, and so what a verdict on links can be drawn from again."""
+
+    rounds: tuple[Round, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    rows: tuple[CollectiveRow, ...] = ()
+    """Of sweeps, over all nodes that were left."""
+    expected_bytes_per_second: float | None = None
+    """Bus bandwidth of a healthy pair; None: nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """What a run found. Kept in the store for ever."""
 
@@ -29,9 +43,15 @@ class RunResult:
     """How long it took, on the machine's clock."""
     evidence: tuple[NodeEvidence, ...]
     verdicts: tuple[NodeVerdict, ...]
-    """In the order of `evidence`."""
+    """In the order of `evidence`. What the network says of a node is among its reasons."""
+    links: tuple[LinkFinding, ...] = ()
+    """Paths between nodes that are to blame, and no node."""
+    proof: tuple[str, ...] = ()
+    """How the network's verdict was reached, in sentences."""
+    network: Network | None = None
+    """None: nothing was measured between nodes."""
 
     @property
     def verdict(self) -> Verdict:
         """The gravest of the nodes."""
-        return gravest(node.verdict for node in self.verdicts)
+        return gravest([*(node.verdict for node in self.verdicts), *(link.verdict for link in self.links)])
