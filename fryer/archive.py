@@ -74,6 +74,7 @@ _DEVICE_COLUMNS = (
     "link",
 )
 _BUSY = "busy_ratios"
+_RUN_COLUMNS = ("info", "seconds", "evidence", "verdicts")
 _MEASUREMENT_COLUMNS = ("device", "burn", "case", "metric", "value", "spread_ratio", "steady_from_seconds", "digest")
 
 
@@ -95,6 +96,7 @@ def load(store: Store, run_id: str) -> RunResult:
             seconds=run.seconds,
             evidence=tuple(_evidence(node) for node in run.nodes),
             verdicts=tuple(_verdict(node) for node in run.nodes),
+            **_decode_others(RunResult, run.more),
         )
     except DocumentError as error:
         raise StoreError(
@@ -171,6 +173,7 @@ def _stored(result: RunResult) -> StoredRun:
         plan=encode(info.plan),
         fryer_version=next((version for version in versions if version), "unknown"),
         nodes=tuple(_stored_node(evidence, verdict) for evidence, verdict in nodes),
+        more=_others(result, _RUN_COLUMNS),
     )
 
 

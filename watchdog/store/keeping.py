@@ -43,6 +43,7 @@ def insert_run(connection: Connection, run: StoredRun) -> None:
                 "verdict": run.verdict,
                 "plan": dict(run.plan),
                 "fryer_version": run.fryer_version,
+                "more": dict(run.more),
             }
         ],
     )
@@ -129,6 +130,7 @@ def read_run(connection: Connection, run_id: str) -> StoredRun:
         plan=run.plan,
         fryer_version=run.fryer_version,
         nodes=tuple(_read_node(connection, node) for node in nodes.all()),
+        more=run.more,
     )
 
 

@@ -96,6 +96,8 @@ class StoredRun:
     plan: Json
     fryer_version: str
     nodes: tuple[StoredNode, ...] = field(default=())
+    more: Json = field(default_factory=dict)
+    """What it found of no single node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, Column, Float, ForeignKey, Integer, Lar
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 """Newest migration in `migrations/versions`; a test holds the two together, so that opening need not import Alembic."""
 APPLICATION_ID = 0x46525952
 """``FRYR`` in the header of the file (PRAGMA application_id), so that another program's database is told apart."""
@@ -37,6 +37,7 @@ class Run(Base, table=True):
     verdict: str = Field(sa_column=Column(Text, nullable=False))
     plan: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False))
     fryer_version: str = Field(sa_column=Column(Text, nullable=False))
+    more: dict[str, Any] = Field(sa_column=Column(JSON, nullable=False, server_default="{}"))
 
 
 class NodeResult(Base, table=True):
