@@ -8,13 +8,13 @@ class Fault:
     """One `[[fault]]` of a scenario. Keys that its kind does not use are None."""
 
     on: str
-    """As written: ``node0017/gpu3``, ``node[01-04]``, ``rank3``, ``run``."""
+    """As written: ``node0017/gpu3``, ``node[01-04]``, ``node0003-node0007``, ``rank3``, ``run``."""
     kind: str
     """A key of `KINDS`."""
     nodes: frozenset[str] = frozenset()
     """Nodes that `on` names; none for a rank or the run."""
     unit: str | None = None
-    """``gpu3`` or ``nic0`` on those nodes, ``rank3`` or ``run``; None for the nodes as a whole."""
+    """``gpu3`` or ``nic0`` on those nodes, ``path`` between the two, ``rank3`` or ``run``; None for whole nodes."""
     at_seconds: float = 0.0
     for_seconds: float | None = None
     """None: for good."""

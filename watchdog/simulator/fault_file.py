@@ -1,7 +1,7 @@
 """Read one `[[fault]]` table: every key against the kind's row in `KINDS`. Complains, never raises."""
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,12 @@ from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from watchdog.simulator.complaints import ScenarioComplaints
 from watchdog.simulator.fault import Fault
-from watchdog.simulator.kinds import EVERY_FAULT, KINDS, RANK, RUN, VALUES, Kind
+from watchdog.simulator.kinds import EVERY_FAULT, KINDS, PATH, RANK, RUN, VALUES, Kind
 from watchdog.vocabulary.errors import nearest
 
 _RANK = re.compile(r"rank(0|[1-9]\d*)")
 _UNIT = re.compile(r"(gpu|nic)(0|[1-9]\d*)")
-_ON = "node, node/gpuN, node/nicN, rankN or run"
+_ON = "node, node/gpuN, node/nicN, node-node, rankN or run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def _values(key: str, table: Mapping[str, object], kind: Kind | None, complaints
     return values
 
 
-_LOWERS = ("slow", "throttle", "power_brake", "hot", "link_slow")
+_LOWERS = ("slow", "throttle", "power_brake", "hot", "link_slow", "link_flap", "intermittent")
 """Kinds whose factor can only lower a rate."""
 
 
@@ -96,6 +96,9 @@ def _target(
     if on == RUN or _RANK.fullmatch(on):
         _fits(key, on, RUN if on == RUN else RANK, kind, complaints)
         return frozenset(), on
+    if path := path_ends(on, place.nodes or ()):
+        _fits(key, on, PATH, kind, complaints)
+        return path, PATH
     node_text, slash, unit_text = on.partition("/")
     unit = _UNIT.fullmatch(unit_text)
     if slash and unit is None:
@@ -106,6 +109,19 @@ def _target(
         complaints.add(key, on, f"{unit[1]} numbers below {place.units.get(unit[1], 0)}, as fleet.{unit[1]}s_per_node")
     nodes = _nodes(key, node_text, place, complaints)
     return (nodes, unit_text or None) if nodes else None
+
+
+def path_ends(on: str, nodes: Collection[str]) -> frozenset[str] | None:
+    """The two nodes of ``node0003-node0007``, or None where it is no path between two of `nodes`.
+
+    Names may have dashes of their own.
+    """
+    words = on.split("-")
+    for length in range(1, len(words)):
+        ends = ("-".join(words[:length]), "-".join(words[length:]))
+        if ends[0] != ends[1] and all(end in nodes for end in ends):
+            return frozenset(ends)
+    return None
 
 
 def _nodes(key: str, text: str, place: Place, complaints: ScenarioComplaints) -> frozenset[str] | None:

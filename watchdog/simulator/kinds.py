@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-GPU, NIC, NODE, RANK, RUN = "gpu", "nic", "node", "rank", "run"
-"""The units that `on` may name."""
+GPU, NIC, NODE, PATH, RANK, RUN = "gpu", "nic", "node", "path", "rank", "run"
+"""The units that `on` may name. A path is between two nodes: ``node0003-node0007``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,7 @@ class Kind:
 
 _GPU = (NODE, GPU)
 _NET = (NODE, NIC)
+_LINK = (NODE, NIC, PATH)
 _TRAINING = (NODE, RANK, RUN)
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -35,7 +36,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "throttle": Kind(units=_GPU, allows=("factor", "celsius")),
         "power_brake": Kind(units=_GPU, allows=("factor",)),
         "hot": Kind(units=_GPU, needs=("celsius",), allows=("factor", "sensor")),
-        "wrong_bits": Kind(units=_GPU, one_of=("bits", "nan"), allows=("every",)),
+        "wrong_bits": Kind(units=(NODE, GPU, NIC), one_of=("bits", "nan"), allows=("every",)),
         "ecc": Kind(units=_GPU, one_of=("count", "per_second"), allows=("corrected", "recovery_action")),
         "row_remap": Kind(units=_GPU, allows=("count", "corrected", "pending", "failed", "recovery_action")),
         "xid": Kind(units=_GPU, needs=("code",), allows=("recovery_action",)),
@@ -44,15 +45,15 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "nvlink_errors": Kind(units=_GPU, one_of=("count", "per_second")),
         "pcie_narrow": Kind(units=(NODE, GPU, NIC), one_of=("width", "generation")),
         # network
-        "link_slow": Kind(units=_NET, needs=("factor",)),
-        "link_flap": Kind(units=_NET, allows=("per_second", "count")),
-        "link_down": Kind(units=_NET),
+        "link_slow": Kind(units=_LINK, needs=("factor",)),
+        "link_flap": Kind(units=_LINK, allows=("per_second", "count", "factor")),
+        "link_down": Kind(units=_LINK),
         "partition": Kind(units=_NET),
         # node
         "unreachable": Kind(units=(NODE,)),
         "dies": Kind(units=(NODE,)),
         "version_skew": Kind(units=(NODE,), allows=("package", "version")),
-        "intermittent": Kind(units=(NODE, GPU, NIC), allows=("per_second",)),
+        "intermittent": Kind(units=(NODE, GPU, NIC, PATH), allows=("per_second", "factor")),
         "disk_full": Kind(units=(NODE,)),
         "storage_slow": Kind(units=(NODE,), needs=("factor",)),
         "clock_jump": Kind(units=(NODE,), needs=("seconds",)),

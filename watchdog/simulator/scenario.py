@@ -15,7 +15,7 @@ from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from watchdog.simulator.complaints import ScenarioComplaints
 from watchdog.simulator.fault import Fault
-from watchdog.simulator.fault_file import Place, read_fault
+from watchdog.simulator.fault_file import Place, path_ends, read_fault
 from watchdog.simulator.kinds import Range
 from watchdog.simulator.parts import PARTS
 from watchdog.vocabulary.errors import UsageError, nearest
@@ -36,7 +36,7 @@ _FLEET: Mapping[str, Range] = {
     "nics_per_node": Range(type=int, low=0, high=64),
     "noise": Range(type=float, low=0, high=0.5),
 }
-_EXPECT = ("verdict", "devices", "codes")
+_EXPECT = ("verdict", "devices", "codes", "nodes", "links")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,11 @@ class Expect:
     devices: Mapping[str, Verdict] = field(default_factory=dict)
     """By ``gpu3``, or ``node0017/gpu3`` where the fleet has several nodes."""
     codes: tuple[str, ...] = ()
-    """Reason codes that must be among the reasons."""
+    """Reason codes that must be among the reasons of devices, nodes and links."""
+    nodes: Mapping[str, Verdict] = field(default_factory=dict)
+    """Of a whole fleet: the nodes that do not pass. All others must."""
+    links: Mapping[str, Verdict] = field(default_factory=dict)
+    """Of a whole fleet: by ``node0003-node0007``, the paths that are to blame and no node. No others may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,7 +197,13 @@ def _expect(document: Mapping[str, object], place: Place, complaints: ScenarioCo
     devices = complaints.table("expect.devices", table.get("devices", {}))
     known = {f"gpu{index}" for index in range(place.units["gpu"])}
     complaints.unknown("expect.devices", (name.rpartition("/")[2] for name in devices), known)
-    verdicts = {name: _verdict(f"expect.devices.{name}", value, complaints) for name, value in devices.items()}
+    nodes = complaints.table("expect.nodes", table.get("nodes", {}))
+    links = complaints.table("expect.links", table.get("links", {}))
+    if place.nodes is not None:
+        complaints.unknown("expect.nodes", nodes, sorted(place.nodes))
+        for path in links:
+            if path_ends(path, place.nodes) is None:
+                complaints.add("expect.links", path, "paths between two nodes of the fleet, node0003-node0007")
     codes = table.get("codes", [])
     if not isinstance(codes, list) or not all(isinstance(code, str) for code in codes):
         complaints.add("expect.codes", codes, "a list of reason codes")
@@ -202,9 +212,16 @@ def _expect(document: Mapping[str, object], place: Place, complaints: ScenarioCo
         return None
     return Expect(
         verdict=verdict,
-        devices=MappingProxyType({n: v for n, v in verdicts.items() if v is not None}),
+        devices=_verdicts("expect.devices", devices, complaints),
         codes=tuple(codes),
+        nodes=_verdicts("expect.nodes", nodes, complaints),
+        links=_verdicts("expect.links", links, complaints),
     )
+
+
+def _verdicts(key: str, table: Mapping[str, object], complaints: ScenarioComplaints) -> Mapping[str, Verdict]:
+    found = {name: _verdict(f"{key}.{name}", value, complaints) for name, value in table.items()}
+    return MappingProxyType({name: verdict for name, verdict in found.items() if verdict is not None})
 
 
 def _verdict(key: str, value: object, complaints: ScenarioComplaints) -> Verdict | None:

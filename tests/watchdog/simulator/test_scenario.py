@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from watchdog.simulator.fault_file import path_ends
 from watchdog.simulator.kinds import KINDS
 from watchdog.simulator.scenario import READY, load, ready_names, scenario_path
 from watchdog.vocabulary.errors import UsageError
@@ -99,6 +100,36 @@ def test_a_fault_of_a_node_is_on_each_of_its_units_and_on_no_other_node(write: W
         assert len(scenario.all_faults_on("node001", unit)) == 1
         assert not scenario.all_faults_on("node002", unit)
     assert [len(scenario.faults_on("node001", "gpu0", at)) for at in (1.9, 2.0, 4.9, 5.0)] == [0, 1, 1, 0]
+
+
+def test_a_fault_between_two_nodes_is_on_the_path_and_on_neither_of_them(write: Write) -> None:
+    scenario = load(write('[[fault]]\non = "node001-node002"\nkind = "link_slow"\nfactor = 0.5\n'))
+    (fault,) = scenario.faults
+    assert (fault.nodes, fault.unit) == (frozenset({"node001", "node002"}), "path")
+    for unit in (None, "gpu0", "nic0"):
+        assert not scenario.all_faults_on("node001", unit)
+
+
+def test_ends_of_a_path_may_have_dashes_in_their_names_and_must_be_two_nodes_of_the_fleet() -> None:
+    nodes = {"gpu-a-1", "gpu-a", "1-gpu-b", "b"}
+    assert path_ends("gpu-a-1-b", nodes) == {"gpu-a-1", "b"}
+    assert path_ends("b-gpu-a", nodes) == {"b", "gpu-a"}
+    assert path_ends("b-b", nodes) is None
+    assert path_ends("b-c", nodes) is None
+    assert path_ends("b", nodes) is None
+
+
+def test_what_a_fleet_must_come_to_names_its_nodes_and_paths(write: Write) -> None:
+    text = '[expect]\nverdict = "FAIL"\n[expect.nodes]\nnode001 = "FAIL"\n[expect.links]\nnode001-node002 = "WARN"\n'
+    expect = load(write(text)).expect
+    assert expect is not None
+    assert dict(expect.nodes) == {"node001": Verdict.FAIL}
+    assert dict(expect.links) == {"node001-node002": Verdict.WARN}
+    wrong = complaints(write(text.replace("node001 =", "node0x =").replace("node002", "node999")))
+    assert wrong == [
+        "expect.nodes.node0x is no key here; did you mean 'node002'?",
+        "expect.links is 'node001-node999'; allowed: paths between two nodes of the fleet, node0003-node0007",
+    ]
 
 
 def test_at_least_fourteen_are_ready() -> None:
