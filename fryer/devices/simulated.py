@@ -19,7 +19,7 @@ from fryer.burns.operands import RESULT, operand, raw_bits
 from fryer.devices import Mark, Shape, UnsupportedDtypeError
 from fryer.devices.cpu import product
 from fryer.devices.cuda import SHAPE
-from fryer.parts import WARN_OF_TYPICAL, find_part, practical_link_rate
+from fryer.devices.simulated_rates import DEFAULT_DTYPES, multiplies, typical_link_rate, typical_rate
 from fryer.records import BYTES, FLOPS
 from watchdog.clock import RunClock
 from watchdog.simulator.fault import Fault
@@ -33,8 +33,6 @@ CALL_REAL_SECONDS = 0.005
 """One call of `multiply` stands for as many products as take this long in real time, so that eight simulated GPUs
 leave a laptop's processors idle enough to keep up."""
 _DIGEST_BYTES = 8
-TYPICAL_OF_PEAK = 0.7
-"""Rate of a healthy part over its peak, where `fryer.parts` has no floor to start from."""
 
 
 class SimulatedDevice:
@@ -42,7 +40,7 @@ class SimulatedDevice:
 
     host_is_device = False
     scale = SCALE
-    default_dtypes = ("bf16", "fp8")
+    default_dtypes = DEFAULT_DTYPES
 
     def __init__(self, name: str, clock: RunClock, node: SimulatedNode, index: int) -> None:
         """Read the scenario; nothing is loaded yet."""
@@ -53,7 +51,6 @@ class SimulatedDevice:
         self._node = node.node
         self._index = index
         self._simulated = PARTS[self._scenario.fleet.part]
-        self._part = find_part(self._simulated.product)
         self._random = random.Random(f"{self._scenario.seed}/{node.node}/{index}")  # noqa: S311 - noise, no secret
         self._lanes: dict[int, float] = {}
         self._idle: set[int] = set()
@@ -97,8 +94,8 @@ class SimulatedDevice:
 
     def multiply(self, dtype: str, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
         """A real small product, with the scenario's wrong bits in it, in the time of the simulated ones."""
-        if self._part is not None and self._part.figure("gemm", dtype, FLOPS) is None:
-            raise UnsupportedDtypeError(f"{dtype} is no format of {self._part.name}")
+        if not multiplies(self._simulated, dtype):
+            raise UnsupportedDtypeError(f"{dtype} is no format of {self._simulated.product}")
         faults = self._check()
         product(dtype)(a, b, out)
         self._num_products += 1
@@ -114,7 +111,7 @@ class SimulatedDevice:
         if to_peer:
             self._take(source.nbytes * SCALE, self._rate("p2p", "to", BYTES), "peer")
         elif getattr(source, "is_host", False) or getattr(destination, "is_host", False):
-            self._take(source.nbytes * SCALE, self._link_rate(), "link")
+            self._take(source.nbytes * SCALE, typical_link_rate(self._simulated), "link")
         elif source.nbytes > _DIGEST_BYTES:
             self._take(2 * source.nbytes * SCALE, self._rate("hbm", "copy", BYTES), "memory")
 
@@ -197,15 +194,7 @@ class SimulatedDevice:
         self._lanes[self._lane] += work / (rate * factor * max(noise, 0.5))
 
     def _rate(self, burn: str, case: str, metric: str) -> float:
-        """What a healthy GPU of the part reaches: its floor's typical value, or a share of its peak."""
-        figure = self._part.figure(burn, case, metric) if self._part else None
-        if figure is None:
-            return 1e14 if metric == FLOPS else 1e12
-        return figure.floor.warn / WARN_OF_TYPICAL if figure.floor else figure.peak * TYPICAL_OF_PEAK
-
-    def _link_rate(self) -> float:
-        generation = self._simulated.pcie_generation
-        return practical_link_rate({3: 15.75e9, 4: 31.5e9, 5: 63.0e9, 6: 121.0e9}[generation])
+        return typical_rate(self._simulated, burn, case, metric)
 
     def _spoil(self, out: torch.Tensor, fault: Fault) -> None:
         """Flip bits of one element, or make it a NaN."""
