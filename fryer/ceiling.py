@@ -9,10 +9,11 @@ the widest instructions x clock; a link's is its theoretical rate. Unknown part,
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 
 from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
-from fryer.parts import find_part
+from fryer.parts import Figure, find_part
 from fryer.records import FLOPS
 from watchdog.collectors.readings import GpuReading
 
@@ -61,8 +62,11 @@ class Ceiling:
 def ceiling(measurement: Measurement, evidence: NodeEvidence) -> Ceiling | None:
     """The ceiling for one measurement; None when the part, the instructions or the link are not known."""
     device = next((d for d in evidence.devices if d.name == measurement.device), None)
-    if device is None:
-        return None
+    return None if device is None else ceiling_of(measurement, device, evidence)
+
+
+def ceiling_of(measurement: Measurement, device: DeviceInfo, evidence: NodeEvidence) -> Ceiling | None:
+    """The same for one whose device is at hand."""
     if device.kind == "cpu":
         return _processor_ceiling(measurement, device, evidence)
     if measurement.burn == "pcie":
@@ -72,13 +76,25 @@ def ceiling(measurement: Measurement, evidence: NodeEvidence) -> Ceiling | None:
 
 def is_possible(measurement: Measurement, evidence: NodeEvidence) -> bool:
     """Whether the measurement lies below its ceiling (or has none)."""
-    top = ceiling(measurement, evidence)
-    return top is None or measurement.value <= top.value * TOLERANCE_RATIO
+    return _is_below(measurement, ceiling(measurement, evidence))
 
 
 def possible(evidence: NodeEvidence) -> tuple[Measurement, ...]:
     """The measurements that may be compared with others."""
-    return tuple(m for m in evidence.measurements if is_possible(m, evidence))
+    return tuple([found for found, top in ceilings(evidence) if _is_below(found, top)])
+
+
+def ceilings(evidence: NodeEvidence) -> list[tuple[Measurement, Ceiling | None]]:
+    """Every measurement with its ceiling, where it has one."""
+    devices = {device.name: device for device in reversed(evidence.devices)}
+    return [
+        (found, ceiling_of(found, devices[found.device], evidence) if found.device in devices else None)
+        for found in evidence.measurements
+    ]
+
+
+def _is_below(measurement: Measurement, top: Ceiling | None) -> bool:
+    return top is None or measurement.value <= top.value * TOLERANCE_RATIO
 
 
 def readings_during(measurement: Measurement, readings: Sequence[GpuReading]) -> list[GpuReading]:
@@ -99,9 +115,16 @@ def _part_ceiling(measurement: Measurement, device: DeviceInfo, evidence: NodeEv
     clock = _gpu_clock(measurement, device, evidence)
     if figure.peak_clock_hertz is None or clock is None:
         return None
+    return _at_clock(figure, clock)
+
+
+@lru_cache(maxsize=1024)
+def _at_clock(figure: Figure, clock_hertz: float) -> Ceiling:
+    """A fleet's GPUs have few figures and few clocks among them."""
+    stated = figure.peak_clock_hertz or clock_hertz
     return Ceiling(
-        value=figure.peak * clock / figure.peak_clock_hertz,
-        why=f"{figure.peak_source}, at {clock / 1e6:.0f} of {figure.peak_clock_hertz / 1e6:.0f} MHz",
+        value=figure.peak * clock_hertz / stated,
+        why=f"{figure.peak_source}, at {clock_hertz / 1e6:.0f} of {stated / 1e6:.0f} MHz",
     )
 
 

@@ -112,7 +112,9 @@ def measure(points: Sequence[Point], digests: Mapping[tuple[str, str, str], str]
 def steady_points(measurement: Measurement) -> tuple[Point, ...]:
     """The points that `Measurement.value` is the median of."""
     begin = measurement.steady_from_seconds
-    return tuple(point for point in measurement.series if begin is None or point.at_seconds >= begin)
+    if begin is None:
+        return measurement.series
+    return tuple([point for point in measurement.series if point.at_seconds >= begin])
 
 
 def total_rate(measurement: Measurement) -> float:
@@ -128,7 +130,7 @@ def total_rate(measurement: Measurement) -> float:
     total = sum(weights)
     if not points or total <= 0:
         return measurement.value
-    return sum(point.value * weight for point, weight in zip(points, weights, strict=True)) / total
+    return sum([point.value * weight for point, weight in zip(points, weights, strict=True)]) / total
 
 
 def slow_share(measurement: Measurement, below_ratio: float) -> float:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fryer.ceiling import TOLERANCE_RATIO, Ceiling, ceiling
+from fryer.ceiling import TOLERANCE_RATIO, Ceiling, ceilings
 from fryer.evidence import Measurement, NodeEvidence
 from fryer.judges.conclusion import Conclusion, conclude, show_rate, what
 from fryer.judges.limits import Limits
@@ -13,8 +13,8 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     """``impossible`` for each figure above its ceiling."""
     return [
         _impossible(evidence, found, top)
-        for found in evidence.measurements
-        if (top := ceiling(found, evidence)) and found.value > top.value * TOLERANCE_RATIO
+        for found, top in ceilings(evidence)
+        if top and found.value > top.value * TOLERANCE_RATIO
     ]
 
 

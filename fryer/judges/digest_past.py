@@ -24,7 +24,7 @@ def judge(evidence: NodeEvidence, _: Limits) -> Sequence[Conclusion]:
     """
     devices = devices_by_name(evidence)
     software = software_of(evidence.versions)
-    if software is None or evidence.seed is None:
+    if software is None or evidence.seed is None or not (evidence.own_past or evidence.fleet_past):
         return []
     return [
         conclusion

@@ -17,6 +17,8 @@ _OWN_JUDGES = ("p2p", "pcie")
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     """``below_fleet`` for each figure that is low among enough other devices of the part."""
+    if not evidence.fleet_past:
+        return []
     devices = devices_by_name(evidence)
     here = {device.uuid for device in evidence.devices}
     fleet: defaultdict[tuple[str, str, str, str], dict[str, float]] = defaultdict(dict)

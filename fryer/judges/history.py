@@ -11,6 +11,8 @@ from fryer.judges.shortfall import Bounds, Graded, comparison, grade, gravest_of
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     """``below_own_past`` for each figure that the same device has made better before."""
+    if not evidence.own_past:
+        return []
     devices = devices_by_name(evidence)
     past = {(p.uuid, p.burn, p.case, p.metric): p for p in sorted(evidence.own_past, key=lambda p: p.at) if p.is_steady}
     conclusions = []

@@ -5,6 +5,7 @@ them may be slow. A shortfall counts only beyond what the spread of the devices 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from fryer.ceiling import possible
@@ -24,27 +25,50 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
 
 
 def _group(evidence: NodeEvidence, group: Sequence[Measurement], limits: Limits) -> list[Conclusion]:
-    by_view = list(zip(*(views(m) for m in group), strict=True))
+    by_view = [(peers, _peers_of(peers)) for peers in zip(*(views(m) for m in group), strict=True)]
     conclusions = []
     for place, found in enumerate(group):
+        if not any(_is_low(own[place], peers, limits) for own, peers in by_view):
+            continue
         noise = own_noise(found, limits)
-        graded = gravest_of(
-            [each for peers in by_view for each in _grades(peers[place], [peer.value for peer in peers], noise, limits)]
-        )
+        graded = gravest_of([each for own, peers in by_view for each in _grades(own[place], peers, noise, limits)])
         if graded:
             conclusions.append(_below(evidence, found, graded, group))
     return conclusions
 
 
-def _grades(view: View, values: Sequence[float], noise: float, limits: Limits) -> list[Graded | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Peers:
+    """One rate of all devices of a group, in sum."""
+
+    count: int
+    middle: float
+    best: float
+    sigma: float
+
+
+def _peers_of(views_of_all: Sequence[View]) -> _Peers:
+    values = [view.value for view in views_of_all]
+    return _Peers(count=len(values), middle=median(values), best=max(values), sigma=robust_sigma(values))
+
+
+def _is_low(view: View, peers: _Peers, limits: Limits) -> bool:
+    """Whether `_grades` could find anything: so far below the best that some limit counts it, noise aside."""
+    if peers.best <= 0:
+        return False
+    least = min(limits.node_warn_ratio, limits.node_fail_ratio, limits.best_warn_ratio, limits.best_fail_ratio)
+    return 1 - view.value / peers.best > least
+
+
+def _grades(view: View, peers: _Peers, noise: float, limits: Limits) -> list[Graded | None]:
     """What one rate of a device says beside the same rate of all of the group's; `noise` is that of its own series."""
-    middle, best = median(values), max(values)
+    middle, best = peers.middle, peers.best
     if best <= 0:
         return []
-    if len(values) < limits.node_least_devices or middle <= 0:
+    if peers.count < limits.node_least_devices or middle <= 0:
         pair = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=noise)
         return [grade(view, best, pair, "best")]
-    spread = max(limits.noise_factor * robust_sigma(values) / middle, noise)
+    spread = max(limits.noise_factor * peers.sigma / middle, noise)
     by_median = Bounds(warn_ratio=limits.node_warn_ratio, fail_ratio=limits.node_fail_ratio, noise_ratio=spread)
     by_best = Bounds(warn_ratio=limits.best_warn_ratio, fail_ratio=limits.best_fail_ratio, noise_ratio=noise)
     return [grade(view, middle, by_median, "median"), grade(view, best, by_best, "best")]

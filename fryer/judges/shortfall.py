@@ -35,18 +35,23 @@ class View:
     name: str
     """``median``, or ``total``: work over time, which sees what a median hides."""
     value: float
-    words: str
-    """The rate as a reason tells it."""
+    measurement: Measurement
+
+    @property
+    def words(self) -> str:
+        """The rate as a reason tells it."""
+        found = self.measurement
+        shown = show_rate(found.value, found.metric, found.case)
+        if self.name == "median":
+            return shown
+        return f"{show_rate(self.value, found.metric, found.case)} over the whole time (median {shown})"
 
 
 def views(measurement: Measurement) -> tuple[View, View]:
     """The median, then the total rate: each is held against every limit, and the graver finding is told."""
-    shown = show_rate(measurement.value, measurement.metric, measurement.case)
-    total = total_rate(measurement)
-    over_time = show_rate(total, measurement.metric, measurement.case)
     return (
-        View(name="median", value=measurement.value, words=shown),
-        View(name="total", value=total, words=f"{over_time} over the whole time (median {shown})"),
+        View(name="median", value=measurement.value, measurement=measurement),
+        View(name="total", value=total_rate(measurement), measurement=measurement),
     )
 
 

@@ -66,15 +66,17 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     return [
         conclusion
         for device in evidence.devices
+        for looks in [_looks(evidence.gpu_readings.get(device.name, ()))]
         for kind in _KINDS
-        if (conclusion := _weigh(evidence, device.name, kind, limits))
+        if (conclusion := _weigh(evidence, device.name, kind, looks, limits))
     ]
 
 
-def _weigh(evidence: NodeEvidence, device: str, kind: _Kind, limits: Limits) -> Conclusion | None:
+def _weigh(
+    evidence: NodeEvidence, device: str, kind: _Kind, looks: Sequence[tuple[GpuReading, float]], limits: Limits
+) -> Conclusion | None:
     readings = evidence.gpu_readings.get(device, ())
-    looks = _looks(readings)
-    total = sum(seconds for _, seconds in looks)
+    total = sum([seconds for _, seconds in looks])
     hit = [(reading, seconds) for reading, seconds in looks if _is_hit(reading, kind)]
     counted = min(increase(readings, kind.counter) or 0.0, total) if kind.counter else 0.0
     if counted <= limits.throttle_ignore_seconds and not hit:

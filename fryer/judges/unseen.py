@@ -4,8 +4,8 @@ A GPU without NVML readings may have throttled, lost memory or asked for a reset
 verified may be wrong.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from math import floor
 
 from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
@@ -21,18 +21,30 @@ _SEEN = ("temperature_celsius", "power_watts", "sm_clock_hertz")
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     """``no_telemetry`` INCONCLUSIVE for a GPU that was measured and hardly seen; ``nothing_verified`` ERROR."""
+    own: defaultdict[str, list[Measurement]] = defaultdict(list)
+    for found in evidence.measurements:
+        own[found.device].append(found)
+    verified: Counter[tuple[str, str]] = Counter()
+    for counted in evidence.counted:
+        if counted.burn == "gemm" and counted.what == "products":
+            verified[counted.device, counted.case] += counted.count
     return [
         conclusion
         for device in evidence.devices
-        for conclusion in (_unwatched(evidence, device, limits), _unverified(evidence, device))
+        for conclusion in (
+            _unwatched(evidence, device, own[device.name], limits),
+            _unverified(evidence, device, own[device.name], verified),
+        )
         if conclusion
     ]
 
 
-def _unwatched(evidence: NodeEvidence, device: DeviceInfo, limits: Limits) -> Conclusion | None:
+def _unwatched(
+    evidence: NodeEvidence, device: DeviceInfo, own: Sequence[Measurement], limits: Limits
+) -> Conclusion | None:
     """A lost GPU has a judge of its own. A very short run needs one reading."""
     readings = evidence.gpu_readings.get(device.name, ())
-    ends = [point.at_seconds for m in evidence.measurements if m.device == device.name for point in m.series]
+    ends = [point.at_seconds for m in own for point in m.series]
     if device.kind == "cpu" or not ends or any(reading.lost for reading in readings):
         return None
     seconds = max(ends) - min(ends)
@@ -57,18 +69,14 @@ def _says_something(reading: GpuReading) -> bool:
     return any(getattr(reading, field) is not None for field in _SEEN)
 
 
-def _unverified(evidence: NodeEvidence, device: DeviceInfo) -> Conclusion | None:
+def _unverified(
+    evidence: NodeEvidence, device: DeviceInfo, own: Sequence[Measurement], verified: Mapping[tuple[str, str], int]
+) -> Conclusion | None:
     """Not of an interrupted run, nor of a format whose burn broke: both are told, and why nothing was counted too."""
     if evidence.interrupted:
         return None
-    verified: Counter[str] = Counter()
-    for counted in evidence.counted:
-        if (counted.device, counted.burn, counted.what) == (device.name, "gemm", "products"):
-            verified[counted.case] += counted.count
     without = [
-        m.case
-        for m in evidence.measurements
-        if (m.device, m.burn) == (device.name, "gemm") and not verified[m.case] and not _broke(evidence, m)
+        m.case for m in own if m.burn == "gemm" and not verified.get((device.name, m.case)) and not _broke(evidence, m)
     ]
     if not without:
         return None
