@@ -99,6 +99,11 @@ def ready_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in READY.glob("*.toml")))
 
 
+def is_of_fleet(name: str) -> bool:
+    """Whether a ready scenario is of many nodes measured together, and not of one node's burns."""
+    return name.startswith("fleet_")
+
+
 def scenario_path(path_or_name: str) -> Path:
     """The file meant by a path, or by the name of a ready scenario (no ``/`` and no ``.toml``); raises `UsageError`."""
     if "/" in path_or_name or path_or_name.endswith(".toml"):

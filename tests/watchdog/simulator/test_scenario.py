@@ -5,7 +5,7 @@ import pytest
 
 from watchdog.simulator.fault_file import path_ends
 from watchdog.simulator.kinds import KINDS
-from watchdog.simulator.scenario import READY, load, ready_names, scenario_path
+from watchdog.simulator.scenario import READY, is_of_fleet, load, ready_names, scenario_path
 from watchdog.vocabulary.errors import UsageError
 from watchdog.vocabulary.verdicts import Verdict
 
@@ -136,7 +136,7 @@ def test_at_least_fourteen_are_ready() -> None:
     assert len(ready_names()) >= 14
 
 
-@pytest.mark.parametrize("name", ready_names())
+@pytest.mark.parametrize("name", [name for name in ready_names() if not is_of_fleet(name)])
 def test_a_ready_scenario_says_what_it_rehearses_and_what_must_come_of_it(name: str) -> None:
     scenario = load(name)
     assert scenario.description
@@ -151,6 +151,22 @@ def test_a_ready_scenario_says_what_it_rehearses_and_what_must_come_of_it(name: 
     assert bool(expect.codes) == bool(scenario.faults)
     if scenario.faults:
         assert expect.verdict in expect.devices.values()
+
+
+@pytest.mark.parametrize("name", [name for name in ready_names() if is_of_fleet(name)])
+def test_a_ready_fleet_says_what_it_rehearses_and_which_nodes_and_paths_must_be_named(name: str) -> None:
+    scenario = load(name)
+    expect = scenario.expect
+    assert scenario.description
+    assert expect is not None
+    assert 4 <= len(scenario.fleet.node_names) <= 64
+    assert (expect.verdict is Verdict.PASS) == (not scenario.faults)
+    assert bool(expect.codes) == bool(scenario.faults)
+    guilty = {node for fault in scenario.faults if fault.unit != "path" for node in fault.nodes}
+    assert set(expect.nodes) == guilty
+    assert set(expect.links) == {fault.on for fault in scenario.faults if fault.unit == "path"}
+    if scenario.faults:
+        assert expect.verdict in (*expect.nodes.values(), *expect.links.values())
 
 
 @pytest.mark.parametrize("name", ready_names())
