@@ -1,8 +1,8 @@
 """What a plan measures on a simulated GPU, and when: the cases of each burn with the rate of a healthy part. Pure.
 
 Names, formats and rates are those of a single simulated node (`fryer.devices.simulated`). One thing is less: a GPU
-copies to its next neighbour only and not to every other, because pairs grow with the square of a node's GPUs and a
-fleet has thousands of nodes.
+copies to its two neighbours only and not to every other, because pairs grow with the square of a node's GPUs and a
+fleet has thousands of nodes. Two are the fewest from which a GPU that sends slowly is told from a slow pair.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,8 @@ def _of_burn(span: Span, plan: Plan, part: Part, index: int, num_gpus: int) -> l
         found = [(name, BYTES, "link", ways * link) for name, ways in (("h2d", 1), ("d2h", 1), ("both", 2))]
     elif span.burn == "p2p" and num_gpus > 1:
         rate = typical_rate(part, "p2p", "to", BYTES)
-        found = [(f"to gpu{(index + 1) % num_gpus}", BYTES, "peer", rate)]
+        neighbours = dict.fromkeys(((index + 1) % num_gpus, (index - 1) % num_gpus))
+        found = [(f"to gpu{other}", BYTES, "peer", rate) for other in neighbours]
     else:
         found = []
     each = (span.end_seconds - span.begin_seconds) / max(1, len(found))
