@@ -34,46 +34,47 @@ def jsonable(value: object) -> object:
     return str(value)
 
 
-def _document(kind: str, content: object, **more: object) -> Document:
-    document: Document = {"type": kind, "schema": SCHEMA, "version": VERSION}
-    document.update({key: jsonable(value) for key, value in more.items()})
+def document(kind: str, content: object, **more: object) -> Document:
+    """A document of type `kind`: `more` first, then the fields of `content` (a dataclass or a dictionary)."""
+    made: Document = {"type": kind, "schema": SCHEMA, "version": VERSION}
+    made.update({key: jsonable(value) for key, value in more.items()})
     body = jsonable(content)
     if isinstance(body, dict):
-        document.update(body)
-    return document
+        made.update(body)
+    return made
 
 
 def run_document(info: RunInfo) -> Document:
     """Who the run is and what it will do."""
-    return _document("run", info)
+    return document("run", info)
 
 
 def node_document(node: str, devices: Sequence[DeviceInfo]) -> Document:
     """A node and its devices."""
-    return _document("node", {}, node=node, devices=devices)
+    return document("node", {}, node=node, devices=devices)
 
 
 def phase_document(node: str, burn: str, seconds: float) -> Document:
     """A burn begins on a node."""
-    return _document("phase", {}, node=node, burn=burn, seconds=seconds)
+    return document("phase", {}, node=node, burn=burn, seconds=seconds)
 
 
 def record_document(node: str, record: Record) -> Document | None:
     """What a device said; None for the digest of a single product, of which there are too many to stream."""
     kinds = {Point: "point", Mismatch: "mismatch", Problem: "problem", Counted: "counted"}
     kind = kinds.get(type(record))
-    return _document(kind, record, node=node) if kind else None
+    return document(kind, record, node=node) if kind else None
 
 
 def reading_document(node: str, device: str, reading: GpuReading) -> Document:
     """One look at one GPU."""
-    return _document("reading", reading, node=node, device=device)
+    return document("reading", reading, node=node, device=device)
 
 
 def measurement_documents(evidence: NodeEvidence) -> Iterator[Document]:
     """The figures of a node; their points were streamed before."""
     for measurement in evidence.measurements:
-        yield _document("measurement", _figures(measurement), node=evidence.node)
+        yield document("measurement", _figures(measurement), node=evidence.node)
 
 
 def _figures(measurement: Measurement) -> Document:
@@ -86,8 +87,15 @@ def verdict_document(result: RunResult) -> Document:
     nodes = [
         _node_verdict(evidence, verdict) for evidence, verdict in zip(result.evidence, result.verdicts, strict=True)
     ]
-    return _document(
-        "verdict", {}, run_id=result.info.run_id, verdict=result.verdict, seconds=result.seconds, nodes=nodes
+    return document(
+        "verdict",
+        {},
+        run_id=result.info.run_id,
+        verdict=result.verdict,
+        seconds=result.seconds,
+        nodes=nodes,
+        links=result.links,
+        proof=result.proof,
     )
 
 

@@ -154,14 +154,19 @@ def _number(evidence: Mapping[str, object], name: str) -> float | None:
 def reasons_of(result: RunResult) -> Iterator[About]:
     """Every reason that is not a pass: gravest subject first, its reasons together and gravest first."""
     for node in result.verdicts:
-        subjects: list[tuple[str | None, Sequence[Reason]]] = [(d.device, d.reasons) for d in node.devices]
-        subjects.append((None, node.reasons))
-        found = [
-            (device, sorted((r for r in reasons if r.verdict is not Verdict.PASS), key=_gravity))
-            for device, reasons in subjects
-        ]
-        for device, reasons in sorted((each for each in found if each[1]), key=lambda each: _gravity(each[1][0])):
-            yield from (About(node=node.node, device=device, reason=reason) for reason in reasons)
+        yield from reasons_about(node)
+
+
+def reasons_about(node: NodeVerdict) -> Iterator[About]:
+    """The same of one node."""
+    subjects: list[tuple[str | None, Sequence[Reason]]] = [(d.device, d.reasons) for d in node.devices]
+    subjects.append((None, node.reasons))
+    found = [
+        (device, sorted((r for r in reasons if r.verdict is not Verdict.PASS), key=_gravity))
+        for device, reasons in subjects
+    ]
+    for device, reasons in sorted((each for each in found if each[1]), key=lambda each: _gravity(each[1][0])):
+        yield from (About(node=node.node, device=device, reason=reason) for reason in reasons)
 
 
 def _gravity(reason: Reason) -> int:

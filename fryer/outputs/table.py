@@ -6,9 +6,10 @@
 from typing import TextIO
 
 from fryer.evidence import DeviceInfo, NodeEvidence, NodeVerdict
+from fryer.outputs.fleet_table import fleet_text
 from fryer.outputs.matrix import matrix_of, matrix_text, split_pairs
 from fryer.outputs.rows import About, Row, fixed_width, reasons_of, rows_of, verified_line
-from fryer.outputs.wording import devices_line, last_line, node_line, one_line, reason_line, short_id, subject_of
+from fryer.outputs.wording import devices_line, last_line, one_line, reason_line, short_id, subject_of
 from fryer.records import Mismatch, Problem, Record
 from fryer.result import RunInfo, RunResult
 from watchdog.collectors.readings import GpuReading
@@ -20,16 +21,16 @@ _RIGHT = frozenset({3, 4, 5, 7})
 
 def final_text(result: RunResult) -> str:
     """Everything that a run found, as text that ends with the line that scripts and people look for."""
+    if len(result.verdicts) > 1:
+        return fleet_text(result)
     info = result.info
     parts = [f"run {short_id(info.run_id)}  {info.started_at}  took {show_duration(result.seconds)}\n{info.command}"]
     for evidence, verdict in zip(result.evidence, result.verdicts, strict=True):
         parts.append(_node_text(evidence, verdict))
-    with_node = len(result.verdicts) > 1
-    found = [_reason_text(about, with_node=with_node) for about in reasons_of(result)]
+    found = [_reason_text(about) for about in reasons_of(result)]
     if found:
         parts.append("\n".join(found))
-    endings = [node_line(node) for node in result.verdicts] if with_node else []
-    return "\n\n".join([*parts, "\n".join([*endings, last_line(result)])]) + "\n"
+    return "\n\n".join([*parts, last_line(result)]) + "\n"
 
 
 def _node_text(evidence: NodeEvidence, verdict: NodeVerdict) -> str:
@@ -73,8 +74,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _reason_text(about: About, *, with_node: bool) -> str:
-    subject = subject_of(about.node, about.device, with_node=with_node)
+def _reason_text(about: About) -> str:
+    subject = subject_of(about.node, about.device, with_node=False)
     lines = [reason_line(subject, about.reason)]
     if about.reason.remedy:
         lines.append(f"  {one_line(about.reason.remedy)}")

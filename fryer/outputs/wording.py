@@ -158,6 +158,8 @@ def last_line(result: RunResult) -> str:
     if len(result.verdicts) == 1:
         return node_line(result.verdicts[0])
     same = sum(node.verdict == result.verdict for node in result.verdicts)
+    if same == 0:
+        return f"all nodes: {result.verdict} (for paths between nodes, not for one of {len(result.verdicts):,} nodes)"
     return f"all nodes: {result.verdict} ({same} of {count_of(len(result.verdicts), 'node')})"
 
 

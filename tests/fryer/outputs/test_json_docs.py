@@ -25,8 +25,9 @@ def shape(value: object) -> object:
 
 @pytest.fixture(scope="module")
 def shown() -> dict[str, object]:
-    """The example of each type, in the order of the page."""
-    lines = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith('{"type"')]
+    """The example of each type, in the order of the page; those of a run over many nodes: `test_fleet_ndjson`."""
+    page = PAGE.read_text(encoding="utf-8").partition("## A run over many nodes")[0]
+    lines = [line for line in page.splitlines() if line.startswith('{"type"')]
     return {example["type"]: example for example in map(json.loads, lines)}
 
 
