@@ -35,7 +35,8 @@ def plan(nodes: Sequence[str] = NODES) -> Plan:
 
 def everything(hosts: Hosts, seconds: float) -> list[Message]:
     """All messages of that long."""
-    end, found = hosts.now() + seconds, []
+    end = hosts.now() + seconds
+    found: list[Message] = []
     while hosts.now() < end:
         found += hosts.receive(end - hosts.now())
     return found
