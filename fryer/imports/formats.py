@@ -1,0 +1,34 @@
+"""The formats that are read: an explicit list. A new one is one parser, one judge, and one line here. Pure."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fryer.imports import nccl_json, nccl_judge, nccl_sweep, nccl_text
+from fryer.imports.facts import Facts
+from fryer.judges.conclusion import Conclusion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format of one tool."""
+
+    name: str
+    """A word for scripts: ``nccl-tests text``."""
+    recognise: Callable[[str], bool]
+    parse: Callable[[str], Facts]
+    """May raise `fryer.imports.facts.Malformed`."""
+    judge: Callable[[Facts, float | None], Sequence[Conclusion]]
+    """Of the facts, and of the bus bandwidth that somebody expects, bytes a second."""
+
+
+FORMATS: tuple[Format, ...] = (
+    Format(name="nccl-tests JSON", recognise=nccl_json.recognise, parse=nccl_json.parse, judge=nccl_judge.judge),
+    Format(name="NCCL sweep JSON", recognise=nccl_sweep.recognise, parse=nccl_sweep.parse, judge=nccl_judge.judge),
+    Format(name="nccl-tests text", recognise=nccl_text.recognise, parse=nccl_text.parse, judge=nccl_judge.judge),
+)
+"""In the order in which they are tried: JSON before text, since JSON may quote a command line."""
+
+
+def recognised(text: str) -> Format | None:
+    """The format of `text`; None for an unknown one."""
+    return next((each for each in FORMATS if each.recognise(text)), None)
