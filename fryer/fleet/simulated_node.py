@@ -7,7 +7,7 @@ digests and counts: of a fleet of 2,048 nodes only names, UUIDs and what is wron
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from fryer.evidence import DeviceInfo, Measurement, NodeEvidence
@@ -32,6 +32,20 @@ PART_SPREAD = 0.5
 """As in `watchdog.simulator.model`: healthy GPUs differ for good by this share of the scenario's noise."""
 _WIGGLE = (0.03, -0.05, 0.0, 0.08, -0.02)
 """How the points of a series lie about its level, in shares of the scenario's noise."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the GPUs of one node with faults brought so far."""
+
+    problems: list[Problem]
+    readings: dict[str, tuple[GpuReading, ...]]
+    figures: list[Measurement] = field(default_factory=list)
+    counted: list[Counted] = field(default_factory=list)
+    digests: list[ProductDigest] = field(default_factory=list)
+    wrong: list[Mismatch] = field(default_factory=list)
+    gaps: list[ReaderGap] = field(default_factory=list)
+    xids: list[XidEvent] = field(default_factory=list)
 
 
 class SimulatedQualification:
@@ -149,50 +163,47 @@ class SimulatedQualification:
 
     def _spoilt(self, healthy: NodeEvidence, scenario: Scenario) -> NodeEvidence:
         """The evidence with what the scenario's faults, all on this node, make of it."""
-        figures: list[Measurement] = []
-        counted: list[Counted] = []
-        digests: list[ProductDigest] = []
-        wrong: list[Mismatch] = []
-        problems: list[Problem] = list(self._not_run)
-        gaps: list[ReaderGap] = []
-        xids: list[XidEvent] = []
-        readings: dict[str, tuple[GpuReading, ...]] = dict(healthy.gpu_readings)
+        found = _Found(problems=list(self._not_run), readings=dict(healthy.gpu_readings))
         own = defaultdict(list)
-        for found in healthy.measurements:
-            own[found.device].append(found)
+        for figure in healthy.measurements:
+            own[figure.device].append(figure)
         for index, info in enumerate(healthy.devices):
             faults = scenario.all_faults_on(healthy.node, info.name)
-            if not faults:
-                figures += own[info.name]
-                counted += self._counted[index]
-                digests += self._digests[index]
-                continue
-            gone = gone_seconds(faults, self._begin)
-            last = gone[0] if gone else float("inf")
-            figures += self._spoilt_figures(scenario, healthy.node, index, last)
-            counted += [c for c in self._counted[index] if self._end_of(c.burn) <= last]
-            bad = list(mismatches(info.name, faults, self._cases[index], self._begin, self._plan.seed))
-            wrong += bad
-            digests += [d for d in self._digests[index] if not any(b.case == d.case for b in bad)]
-            readings[info.name] = tuple(
-                faulty_readings(scenario, healthy.node, index, info.uuid, self._begin, self.seconds)
-            )
-            xids += _xids(info.uuid, faults, self._begin)
-            if gone:
-                problems += gone_problems(info.name, gone, self._spans)
-            if gone and gone[1] == "hang":
-                gaps.append(gap(info.name, info.uuid, gone[0], self.seconds))
+            if faults:
+                self._spoil(found, scenario, healthy.node, index, info, faults)
+            else:
+                found.figures += own[info.name]
+                found.counted += self._counted[index]
+                found.digests += self._digests[index]
         return replace(
             healthy,
-            measurements=tuple(figures),
-            counted=tuple(counted),
-            digests=tuple(digests),
-            mismatches=tuple(wrong),
-            problems=tuple(problems),
-            gaps=tuple(gaps),
-            xids=tuple(sorted(xids, key=lambda event: event.at_seconds)),
-            gpu_readings=readings,
+            measurements=tuple(found.figures),
+            counted=tuple(found.counted),
+            digests=tuple(found.digests),
+            mismatches=tuple(found.wrong),
+            problems=tuple(found.problems),
+            gaps=tuple(found.gaps),
+            xids=tuple(sorted(found.xids, key=lambda event: event.at_seconds)),
+            gpu_readings=found.readings,
         )
+
+    def _spoil(  # noqa: PLR0913, PLR0917 - one GPU, and where its records go
+        self, found: _Found, scenario: Scenario, node: str, index: int, info: DeviceInfo, faults: Sequence[Fault]
+    ) -> None:
+        gone = gone_seconds(faults, self._begin)
+        last = gone[0] if gone else float("inf")
+        found.figures += self._spoilt_figures(scenario, node, index, last)
+        found.counted += [count for count in self._counted[index] if self._end_of(count.burn) <= last]
+        wrong = list(mismatches(info.name, faults, self._cases[index], self._begin, self._plan.seed))
+        found.wrong += wrong
+        spoilt_cases = {mismatch.case for mismatch in wrong}
+        found.digests += [digest for digest in self._digests[index] if digest.case not in spoilt_cases]
+        found.readings[info.name] = tuple(faulty_readings(scenario, node, index, info.uuid, self._begin, self.seconds))
+        found.xids += _xids(info.uuid, faults, self._begin)
+        if gone:
+            found.problems += gone_problems(info.name, gone, self._spans)
+        if gone and gone[1] == "hang":
+            found.gaps.append(gap(info.name, info.uuid, gone[0], self.seconds))
 
     def _end_of(self, burn: str) -> float:
         return next(span.end_seconds for span in self._spans if span.burn == burn)
