@@ -187,7 +187,7 @@ class SimulatedQualification:
             gpu_readings=found.readings,
         )
 
-    def _spoil(  # noqa: PLR0913, PLR0917 - one GPU, and where its records go
+    def _spoil(
         self, found: _Found, scenario: Scenario, node: str, index: int, info: DeviceInfo, faults: Sequence[Fault]
     ) -> None:
         gone = gone_seconds(faults, self._begin)
