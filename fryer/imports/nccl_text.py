@@ -12,7 +12,7 @@ _HEADING = re.compile(r"^\s*#?\s*size\s+count\s+type\b.*\bbusbw\b")
 _ROW = re.compile(r"^\s*\d+\s+\d+\s+[a-z]\w*\s")
 _RANK = re.compile(
     r"^\s*#?\s*Rank\s+(?P<rank>\d+)\s+(?:Group\s+(?P<group>\d+)\s+)?Pid\s+\d+\s+on\s+(?P<host>\S+)\s+"
-    r"device\s+\d+\s+\[[^\]]*\]\s*(?P<part>.*?)\s*$"
+    r"device\s+\d+\s+\[[^\]]*\]\s*(?P<part>.*)$"
 )
 _BOUNDS = re.compile(r"Out of bounds values\s*:\s*(?P<count>\d+)\s*(?P<word>\w*)")
 _AVERAGE = re.compile(r"Avg bus bandwidth\s*:\s*(?P<value>\S+)\s*(?P<word>\w*)")
@@ -81,8 +81,8 @@ def _take(run: _Run, line: str) -> None:
     elif found := _RANK.match(line):
         run.groups.append(found["group"] or "0")
         run.hosts[found["host"]] = None
-        if found["part"]:
-            run.parts[found["part"]] = None
+        if found["part"].strip():
+            run.parts[found["part"].strip()] = None
     elif found := _BOUNDS.search(line):
         run.num_out_of_bounds = int(found["count"])
         if found["word"] == "FAILED":
