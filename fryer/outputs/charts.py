@@ -12,7 +12,7 @@ from statistics import median
 
 from fryer.evidence import Measurement, NodeEvidence, NodeVerdict
 from fryer.outputs.matrix import PAIRS_BURN
-from fryer.outputs.thinning import Line, thin
+from fryer.outputs.thinning import MOST_POINTS, Line, thin
 from fryer.outputs.wording import POWER_BRAKE_BIT, THERMAL_BITS, clock_limits, scale_of
 from watchdog.collectors.readings import GpuReading, HostReading
 from watchdog.vocabulary.verdicts import Verdict
@@ -65,20 +65,25 @@ def styles_of(verdict: NodeVerdict) -> dict[str, Style]:
     }
 
 
-def rate_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart]:
-    """One plot a burn and case, all devices in it; of pairs of devices only the matrix is shown."""
+def rate_charts(evidence: NodeEvidence, verdict: NodeVerdict, most_points: int = MOST_POINTS) -> list[Chart]:
+    """One plot a burn and case, all devices in it; of pairs of devices only the matrix is shown.
+
+    Of each series at most `most_points` are drawn, here and in the other plots.
+    """
     styles = styles_of(verdict)
     groups: dict[tuple[str, str, str], list[Measurement]] = {}
     for measurement in evidence.measurements:
         if measurement.burn != PAIRS_BURN and measurement.series:
             groups.setdefault((measurement.burn, measurement.case, measurement.metric), []).append(measurement)
     return [
-        _rate_chart(evidence, group, styles, f"{evidence.node}-rate-{number}")
+        _rate_chart(evidence, group, styles, f"{evidence.node}-rate-{number}", most_points)
         for number, group in enumerate(groups.values())
     ]
 
 
-def _rate_chart(evidence: NodeEvidence, group: Sequence[Measurement], styles: Mapping[str, Style], key: str) -> Chart:
+def _rate_chart(
+    evidence: NodeEvidence, group: Sequence[Measurement], styles: Mapping[str, Style], key: str, most_points: int
+) -> Chart:
     first = group[0]
     factor, unit = scale_of([p.value for m in group for p in m.series], first.metric, first.case)
     lines = [
@@ -86,6 +91,7 @@ def _rate_chart(evidence: NodeEvidence, group: Sequence[Measurement], styles: Ma
             m.device,
             [p.at_seconds for p in m.series],
             [p.value / factor if isfinite(p.value) else None for p in m.series],
+            most_points,
         )
         for m in group
     ]
@@ -107,14 +113,14 @@ _TELEMETRY: tuple[tuple[str, str, _Field], ...] = (
 )
 
 
-def telemetry_charts(evidence: NodeEvidence, verdict: NodeVerdict) -> list[Chart]:
+def telemetry_charts(evidence: NodeEvidence, verdict: NodeVerdict, most_points: int = MOST_POINTS) -> list[Chart]:
     """Power, temperatures and clocks of all GPUs over the whole run; empty where NVML gave none."""
     styles = styles_of(verdict)
     charts = []
     slowed = {device: slowed_spans(readings) for device, readings in evidence.gpu_readings.items()}
     for number, (title, unit, field) in enumerate(_TELEMETRY):
         lines = [
-            thin(device, [r.at_seconds for r in readings], [field(r) for r in readings])
+            thin(device, [r.at_seconds for r in readings], [field(r) for r in readings], most_points)
             for device, readings in evidence.gpu_readings.items()
             if any(field(r) is not None for r in readings)
         ]
@@ -138,13 +144,14 @@ _HOST: tuple[tuple[str, Callable[[HostReading], float | None]], ...] = (
 )
 
 
-def host_charts(evidence: NodeEvidence) -> list[Chart]:
+def host_charts(evidence: NodeEvidence, most_points: int = MOST_POINTS) -> list[Chart]:
     """What else the host was busy with, in one plot; empty without readings."""
     lines = [
         thin(
             name,
             [r.at_seconds for r in evidence.host_readings],
             [None if (value := field(r)) is None else value * 100 for r in evidence.host_readings],
+            most_points,
         )
         for name, field in _HOST
         if any(field(r) is not None for r in evidence.host_readings)

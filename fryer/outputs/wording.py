@@ -144,6 +144,8 @@ def reason_line(subject: str, reason: Reason) -> str:
 def node_line(node: NodeVerdict) -> str:
     """``node001: FAIL (1 of 8 devices)``."""
     total = len(node.devices)
+    if total == 0:
+        return f"{node.node}: {node.verdict} (no device is known)"
     same = sum(device.verdict == node.verdict for device in node.devices)
     if same == 0:
         return f"{node.node}: {node.verdict} (for the node itself, not for one of its {count_of(total, 'device')})"

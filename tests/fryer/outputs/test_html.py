@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fryer.outputs import html
+from fryer.outputs import html, pages
 from fryer.outputs.wording import headline
 from watchdog.vocabulary.errors import UsageError
 
@@ -159,7 +159,7 @@ def test_figures_of_a_reason_are_in_the_unit_of_its_metric() -> None:
         "pairs": {"gpu6 to gpu7": 1.2e11},
         "power_watts": 561.2,
     }
-    assert html._figures(evidence) == [
+    assert pages._figures(evidence) == [
         ("burn", "p2p"),
         ("limit", "352 GB/s"),
         ("pairs", "gpu6 to gpu7 120 GB/s"),

@@ -43,7 +43,7 @@ P, F, W, E, I = Verdict.PASS, Verdict.FAIL, Verdict.WARN, Verdict.ERROR, Verdict
         ([P, F, P], "n: FAIL (1 of 3 devices)"),
         ([F], "n: FAIL (1 device)"),
         ([E, P], "n: ERROR (1 of 2 devices)"),
-        ([], "n: SKIPPED (for the node itself, not for one of its 0 devices)"),
+        ([], "n: SKIPPED (no device is known)"),
     ],
 )
 def test_the_line_of_a_node_counts_the_devices_that_made_its_verdict(verdicts, words):
