@@ -23,6 +23,9 @@ def report(
         typer.Argument(metavar="RUN", help="Id of a run or the start of it, as `fryer history` lists them; or last."),
     ],
     html: Annotated[Path, typer.Option("--html", metavar="FILE", help="Where to write the page.")],
+    node: Annotated[
+        str | None, typer.Option(help="Only this node of a run over many: its whole page, with every series.")
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
@@ -39,20 +42,21 @@ def report(
     \b
     Examples:
       fryer report last --html report.html
-      fryer report 3f2a91c4 --html node001.html
+      fryer report 3f2a91c4 --node node003 --html node003.html
 
     \b
-    Exit codes: 0 written; 2 wrong usage, no such run, or the file can't be written;
+    Exit codes: 0 written; 2 wrong usage, no such run or node, or the file can't be written;
     3 the database can't be read.
     """
     from fryer.archive import load
+    from fryer.outputs.fleet_summary import one_node
     from fryer.outputs.html import check_path, write
     from watchdog.store import Store, default_directory
 
     check_path(html)
     store = Store.open_to_read(state or default_directory())
     result = load(store, _newest(store) if run == LAST else run)
-    write(result, html)
+    write(one_node(result, node) if node is not None else result, html)
     print(f"run {result.info.run_id} ({result.verdict}): {html}", file=sys.stderr)
 
 

@@ -4,13 +4,14 @@ Pure. It repeats what was concluded and adds no judgement; nodes that share a fa
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fryer.evidence import NodeVerdict, Reason
 from fryer.localise import LinkFinding
 from fryer.outputs.rows import About, reasons_about
-from fryer.outputs.wording import count_of
+from fryer.outputs.wording import count_of, short_id
 from fryer.result import RunResult
+from watchdog.vocabulary.errors import UsageError, nearest
 from watchdog.vocabulary.verdicts import Verdict
 
 GRAVEST_FIRST = (
@@ -35,6 +36,8 @@ NETWORK_CODES = frozenset(
     }
 )
 """Codes of reasons that came from measurements between nodes (`fryer.localise.NodeFinding`)."""
+_MOST_KNOWN = 32
+"""Names in the message for an unknown one; more are told as a set."""
 _PATH_REMEDY = (
     "both nodes are fit with others: check the cables, optics and switch ports between them, and the route that their "
     "traffic takes; keep the two apart in a job until then"
@@ -166,6 +169,21 @@ def fleet_proof(result: RunResult) -> list[str]:
     said = {about.reason.message for node in result.verdicts for about in reasons_about(node)}
     said |= {link.proof for link in result.links}
     return [sentence for sentence in result.proof if not any(sentence in words for words in said)]
+
+
+def one_node(result: RunResult, node: str) -> RunResult:
+    """What a run found of one node alone, for the page of one node; raises `UsageError` where it wasn't in the run."""
+    names = [verdict.node for verdict in result.verdicts]
+    if node not in names:
+        known = nearest(node, names) if len(names) <= _MOST_KNOWN else f"; its nodes: {fold(names)}"
+        raise UsageError(f"--node: run {short_id(result.info.run_id)} has no node {node!r}{known}")
+    place = names.index(node)
+    return RunResult(
+        info=replace(result.info, plan=replace(result.info.plan, nodes=(node,))),
+        seconds=result.seconds,
+        evidence=(result.evidence[place],),
+        verdicts=(result.verdicts[place],),
+    )
 
 
 def fleet_headline(result: RunResult) -> str:

@@ -105,9 +105,30 @@ def test_a_file_that_cannot_be_written_is_refused(state: Path, tmp_path: Path) -
         asked("last", "--html", tmp_path / "none" / "page.html", "--state", state)
 
 
-def test_several_nodes_are_all_in_the_page() -> None:
-    one = a_result(1)
+def two_nodes() -> RunResult:
+    one = a_result(4)
     other = replace(one.evidence[0], node="n2"), replace(one.verdicts[0], node="n2")
-    page = render(replace(one, evidence=(*one.evidence, other[0]), verdicts=(*one.verdicts, other[1])))
-    assert "Rates of n1" in page
-    assert "Rates of n2" in page
+    return replace(one, evidence=(*one.evidence, other[0]), verdicts=(*one.verdicts, other[1]))
+
+
+def test_several_nodes_are_all_in_the_page() -> None:
+    page = render(two_nodes())
+    assert ">n1</th>" in page
+    assert ">n2</th>" in page
+
+
+def test_of_a_run_over_many_nodes_one_can_have_a_page_of_its_own(tmp_path: Path) -> None:
+    save(Store.open(tmp_path / "state"), two_nodes())
+    page = tmp_path / "page.html"
+    outcome = asked("last", "--node", "n2", "--html", page, "--state", tmp_path / "state")
+    assert outcome.exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "n2: PASS (1 device)" in text
+    assert "n1: PASS" not in text
+    assert "<h3>Rates</h3>" in text
+
+
+def test_a_node_that_was_not_in_the_run_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    save(Store.open(tmp_path / "state"), two_nodes())
+    with pytest.raises(UsageError, match="run 42345678 has no node 'n22'; did you mean 'n2'"):
+        asked("last", "--node", "n22", "--html", tmp_path / "page.html", "--state", tmp_path / "state")
