@@ -98,15 +98,7 @@ class LiveOutput:
     def finish(self, result: RunResult) -> None:
         """Give the terminal back and write the final table."""
         self.close()
-        text = final_text(result)
-        if self._out.isatty():
-            coloured = Text(text)
-            for word, style in _VERDICT_STYLES.items():
-                coloured.highlight_regex(rf"\b{word}\b", style)
-            Console(file=self._out, soft_wrap=True, highlight=False).print(coloured, end="")
-        else:
-            self._out.write(text)
-        self._out.flush()
+        write_coloured(final_text(result), self._out)
 
     def close(self) -> None:
         """Give the terminal back."""
@@ -139,6 +131,18 @@ class LiveOutput:
             if doing not in self._failed:
                 self._failed.add(doing)
                 log.warning("live view failed doing=%s error=%s", doing, error)
+
+
+def write_coloured(text: str, out: TextIO) -> None:
+    """Write `text` to `out`, with its verdicts in colour where that is a terminal."""
+    if out.isatty():
+        coloured = Text(text)
+        for word, style in _VERDICT_STYLES.items():
+            coloured.highlight_regex(rf"\b{word}\b", style)
+        Console(file=out, soft_wrap=True, highlight=False).print(coloured, end="")
+    else:
+        out.write(text)
+    out.flush()
 
 
 def view(progress: Progress, notes: list[str], now: float, width: int, height: int) -> Group:
