@@ -45,6 +45,31 @@ def judge(evidence: NodeEvidence, limits: Limits = LIMITS) -> NodeVerdict:
     return NodeVerdict(node=evidence.node, verdict=verdict, devices=devices, reasons=of_node)
 
 
+def join(verdict: NodeVerdict, conclusions: Sequence[Conclusion]) -> NodeVerdict:
+    """The verdict on a node with more that was concluded of it, as by comparing it with other nodes."""
+    if not conclusions:
+        return verdict
+    more: defaultdict[str, list[Reason]] = defaultdict(list)
+    for conclusion in conclusions:
+        more[conclusion.device].append(conclusion.reason)
+    devices = tuple(_graver(device, more.pop(device.device, [])) for device in verdict.devices)
+    added = [reason for reasons in more.values() for reason in reasons]
+    found = [device.verdict for device in devices] + [r.verdict for r in added if r.verdict is not Verdict.PASS]
+    return NodeVerdict(
+        node=verdict.node,
+        verdict=gravest([verdict.verdict, *found]),
+        devices=devices,
+        reasons=_ordered([*verdict.reasons, *added]),
+    )
+
+
+def _graver(device: DeviceVerdict, added: Sequence[Reason]) -> DeviceVerdict:
+    if not added:
+        return device
+    found = [device.verdict, *(reason.verdict for reason in added)]
+    return DeviceVerdict(device=device.device, verdict=gravest(found), reasons=_ordered([*device.reasons, *added]))
+
+
 def _device(name: str, reasons: Sequence[Reason], *, is_measured: bool) -> DeviceVerdict:
     verdicts = {reason.verdict for reason in reasons} - {Verdict.PASS}
     if is_measured:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from fryer.ceiling import possible
@@ -13,6 +14,27 @@ from fryer.steady import robust_sigma
 
 _OWN_JUDGES = ("p2p", "pcie")
 """Links differ by platform, so a fleet's links do not compare."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Yardstick:
+    """What others made of a figure."""
+
+    middle: float
+    """Their median."""
+    sigma: float
+    """Their robust standard deviation."""
+    count: int
+
+
+def yardstick_of(values: Sequence[float]) -> Yardstick:
+    """Of at least one value."""
+    return Yardstick(middle=median(values), sigma=robust_sigma(values), count=len(values))
+
+
+def is_compared(burn: str) -> bool:
+    """Whether figures of a burn compare between nodes."""
+    return burn not in _OWN_JUDGES
 
 
 def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
@@ -28,21 +50,22 @@ def judge(evidence: NodeEvidence, limits: Limits) -> Sequence[Conclusion]:
     conclusions = []
     for found in possible(evidence):
         device = devices.get(found.device)
-        if device is None or found.burn in _OWN_JUDGES:
+        if device is None or not is_compared(found.burn):
             continue
         values = list(fleet[device.part, found.burn, found.case, found.metric].values())
         if len(values) >= limits.fleet_least_devices:
-            conclusions += _compare(evidence, found, device, values, limits)
+            conclusions += compare(evidence, found, device, yardstick_of(values), limits)
     return conclusions
 
 
-def _compare(
-    evidence: NodeEvidence, found: Measurement, device: DeviceInfo, values: Sequence[float], limits: Limits
+def compare(
+    evidence: NodeEvidence, found: Measurement, device: DeviceInfo, others: Yardstick, limits: Limits
 ) -> list[Conclusion]:
-    middle = median(values)
+    """``below_fleet``, where `found` is low beside the others."""
+    middle = others.middle
     if middle <= 0:
         return []
-    noise = max(limits.noise_factor * robust_sigma(values) / middle, own_noise(found, limits))
+    noise = max(limits.noise_factor * others.sigma / middle, own_noise(found, limits))
     bounds = Bounds(warn_ratio=limits.fleet_warn_ratio, fail_ratio=limits.fleet_fail_ratio, noise_ratio=noise)
     graded = gravest_of([grade(view, middle, bounds) for view in views(found)])
     if graded is None:
@@ -54,8 +77,8 @@ def _compare(
             "below_fleet",
             graded.verdict,
             f"{what(found)} reached {graded.view.words}, {graded.shortfall_ratio:.1%} below the median "
-            f"{show_rate(middle, found.metric, found.case)} of {len(values):,} other {device.part}",
-            figures=comparison(found, graded, [f"{len(values)} devices"]) | observed(evidence, found),
+            f"{show_rate(middle, found.metric, found.case)} of {others.count:,} other {device.part}",
+            figures=comparison(found, graded, [f"{others.count} devices"]) | observed(evidence, found),
             remedy="compare the node with a healthy one: power limit, clocks, cooling, driver; then field diagnostics",
             burn=found.burn,
         )
