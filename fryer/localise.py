@@ -1,77 +1,47 @@
 """Who is to blame for a slow or broken collective, with the proof: pure arithmetic over groups that measured together.
 
-The caller measures what `next_round` asks for until it asks for nothing more; `localise` then says what follows.
+The caller measures what `next_round` asks for until it asks for nothing more; `localise` then says what follows. The
+method and its statistics: `fryer.localisation.settings`; the parts: `fryer.localisation`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
-from watchdog.vocabulary.verdicts import Verdict
+from fryer.localisation.findings import conclude
+from fryer.localisation.grouping import next_groups
+from fryer.localisation.pairing import next_pairs
+from fryer.localisation.settings import Settings
+from fryer.localisation.state import state_of
+from fryer.localisation.words import LinkFinding, Localisation, NodeFinding, Round, Trial
 
+__all__ = ["LinkFinding", "Localisation", "NodeFinding", "Round", "Settings", "Trial", "localise", "next_round"]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """Groups that are to measure at the same time."""
-
-    number: int
-    """From 1."""
-    groups: tuple[tuple[str, ...], ...]
-    """Disjoint."""
-    repeats: int
-    why: str
-    """For people: ``first matching``, ``suspects with proven partners``."""
+_GROUP_ROUNDS = 5
+"""Kept back for groups: one of all, three that halve eight to one, one to look again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """What one group of a round gave."""
+def next_round(nodes: Sequence[str], trials: Sequence[Trial], settings: Settings) -> Round | None:
+    """What to measure now; None when nothing more can be learnt, or the last round is over.
 
-    round: int
-    nodes: tuple[str, ...]
-    values: tuple[float, ...]
-    """Bus bandwidth of each repeat, in bytes per second; fewer than asked, or none, where it broke."""
-    problem: str = ""
-    """Why it broke, one sentence; empty when it did not."""
-    missing: tuple[str, ...] = ()
-    """Members that are known not to have come, or to have died."""
-    num_wrong: int = 0
-    """Elements that were not what they must be."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFinding:
-    """What was concluded of a node's network."""
-
-    node: str
-    verdict: Verdict
-    """FAIL, WARN, INCONCLUSIVE or ERROR; a node without a finding passed."""
-    code: str
-    """``slow_network``, ``intermittent_network``, ``wrong_sums``, ``no_answer``, ``unsplit``, ``untested``."""
-    proof: str
-    """``node003 failed with 001 and 004; 001-004 passed at 378 GB/s``."""
-    evidence: Mapping[str, object] = field(default_factory=dict)
+    `nodes` are those that may still measure, in an order that stays; `trials` all that came so far, at least one of
+    each round. The same arguments give the same answer.
+    """
+    state = state_of(nodes, trials, settings, settings.rail)
+    number = state.known.last_round + 1
+    most = settings.most_rounds_of(len(nodes))
+    if len(nodes) < 2 or number > most:
+        return None
+    has_groups = len(nodes) >= settings.least_nodes_for_groups and settings.rail is None
+    groups: Sequence[tuple[str, ...]] = ()
+    if number <= most - (_GROUP_ROUNDS if has_groups else 0) and not state.groups.num_groups:
+        groups, why = next_pairs(state, settings)
+    if not groups and has_groups:
+        groups, why = next_groups(state, settings)
+    if not groups:
+        return None
+    repeats = settings.repeats if number <= 2 or len(groups[0]) > 2 else settings.confirm_repeats
+    return Round(number=number, groups=tuple(groups), repeats=repeats, why=why, rail=settings.rail)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkFinding:
-    """A path between nodes that both pass with others."""
-
-    nodes: tuple[str, str]
-    verdict: Verdict
-    code: str
-    """``slow_path``, ``intermittent_path``, ``broken_path``."""
-    proof: str
-    evidence: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Localisation:
-    """What all rounds together say."""
-
-    nodes: tuple[NodeFinding, ...]
-    links: tuple[LinkFinding, ...]
-    proof: tuple[str, ...]
-    """Sentences on the fleet as a whole, and how each node that failed was told apart."""
-    expected_bytes_per_second: float | None
-    """What a healthy group of two gives here; None: nobody knows."""
-    num_rounds: int
+def localise(nodes: Sequence[str], trials: Sequence[Trial], settings: Settings) -> Localisation:
+    """What all trials say of nodes and paths: of all GPUs together, and of each rail that was measured alone."""
+    return conclude(nodes, trials, settings)
