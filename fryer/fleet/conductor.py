@@ -1,0 +1,300 @@
+"""Carries a plan out over many nodes: they say hello, qualify by themselves, then measure the network round by round.
+
+It measures nothing itself. A node that does not answer in its time is left out and named; it holds up nobody. However a
+run ends, what was found until then is judged.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from fryer.collectives.cases import CollectiveCase, CollectiveRow
+from fryer.evidence import NodeEvidence
+from fryer.fleet.hosts import Hosts
+from fryer.fleet.merge import Gathered, merge, own_verdicts
+from fryer.fleet.orders import (
+    PROTOCOL,
+    Collect,
+    Collected,
+    Contact,
+    Ended,
+    Hello,
+    Message,
+    Progress,
+    Qualified,
+    Qualify,
+    Stop,
+)
+from fryer.localise import Localisation, Round, Settings, Trial, localise, next_round
+from fryer.outputs.fleet import FleetOutput
+from fryer.platform import versions
+from fryer.result import Network, RunInfo, RunResult
+from fryer.stopper import Stopper
+from watchdog.vocabulary.verdicts import Verdict
+
+LISTEN_SECONDS = 0.2
+QUALIFY_SLACK_SECONDS = 180.0
+"""How much longer than its burns a node may take: first contexts, the fork server, burns that overrun (see crew)."""
+PORT = 29_600
+"""Of the first group's rendezvous: below the range of ports that kernels hand out (32768)."""
+_POOL = (Verdict.PASS, Verdict.WARN, Verdict.INCONCLUSIVE)
+"""Verdicts with which a node takes part in the network's measurement: a slow GPU is not to be blamed on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPlan:
+    """What is measured between nodes."""
+
+    gpu_case: CollectiveCase = field(
+        default_factory=lambda: CollectiveCase(
+            operation="all_reduce", size_bytes=1 << 30, algorithm="Ring", warmup=5, iterations=20
+        )
+    )
+    """Ring, pinned: NVLS and trees hide a slow NIC (burnin.md's word for it: record the algorithm, or fix it)."""
+    cpu_case: CollectiveCase = field(
+        default_factory=lambda: CollectiveCase(operation="all_reduce", size_bytes=8 << 20, warmup=2, iterations=8)
+    )
+    join_seconds: float = 60.0
+    order_seconds: float = 180.0
+    settings: Settings = field(default_factory=Settings)
+
+
+Past = Callable[[Sequence[NodeEvidence]], Sequence[NodeEvidence]]
+"""Adds to evidence what the store knows of the same devices."""
+
+
+def conduct(  # noqa: PLR0913 - one argument a part
+    info: RunInfo,
+    hosts: Hosts,
+    output: FleetOutput,
+    stopper: Stopper,
+    *,
+    past: Past,
+    network: NetworkPlan | None,
+    contact: Contact | None = None,
+    known: Gathered | None = None,
+    keep: Callable[[NodeEvidence | Trial], None] = lambda _: None,
+) -> RunResult:
+    """Qualify all nodes of the plan. `network` None: each by itself only. `known`: what an earlier, unfinished run of
+    this id has; `keep` is given each new piece, for a later one."""
+    start = time.monotonic()
+    output.start(info)
+    conductor = _Conductor(info, hosts, output, stopper, contact or Contact(), known or Gathered(), keep)
+    hosts.start([node for node in info.plan.nodes if node not in conductor.evidence or network is not None])
+    try:
+        conductor.gather()
+        conductor.qualify()
+        conductor.evidence = {each.node: each for each in past(tuple(conductor.evidence.values()))}
+        own = own_verdicts(conductor.evidence)
+        found = None
+        if network is not None:
+            pool = [node for node, verdict in own.items() if verdict.verdict in _POOL]
+            found = conductor.measure_network(pool, network)
+    finally:
+        hosts.send(Stop(reason=stopper.reason or "the run is over"))
+        hosts.close()
+    return merge(info, time.monotonic() - start, conductor.gathered(found), own)
+
+
+class _Conductor:
+    def __init__(
+        self,
+        info: RunInfo,
+        hosts: Hosts,
+        output: FleetOutput,
+        stopper: Stopper,
+        contact: Contact,
+        known: Gathered,
+        keep: Callable[[NodeEvidence | Trial], None],
+    ) -> None:
+        self._plan = info.plan
+        self._known = frozenset(info.plan.nodes)
+        self._hosts = hosts
+        self._output = output
+        self._stopper = stopper
+        self._contact = contact
+        self._keep = keep
+        self._hellos: dict[str, Hello] = {}
+        self._ended: dict[str, Ended] = {}
+        self._heard: dict[str, float] = {}
+        """When each node last said something, on the hosts' clock."""
+        self._collected: dict[str, Collected] = {}
+        self._order = ""
+        self.evidence: dict[str, NodeEvidence] = dict(known.evidence)
+        self._trials: list[Trial] = list(known.network.trials) if known.network else []
+        self._rounds: list[Round] = list(known.network.rounds) if known.network else []
+        self._rows: list[CollectiveRow] = []
+
+    @property
+    def _alive(self) -> list[str]:
+        return [node for node in self._hellos if node not in self._ended]
+
+    def gather(self) -> None:
+        """Wait for each worker's Hello."""
+        seconds = self._contact.connect_seconds + self._contact.hello_seconds
+        self._wait(lambda: [n for n in self._plan.nodes if n not in self._hellos], seconds, "did not say hello")
+
+    def qualify(self) -> None:
+        """All nodes at the same time, each for itself."""
+        waiting = [node for node in self._alive if node not in self.evidence]
+        if not waiting or self._stopper.reason:
+            return
+        self._order = "qualify"
+        self._hosts.send(Qualify(id=self._order, plan=self._plan))
+        for node in waiting:
+            self._output.state(node, "burning")
+        seconds = self._plan.seconds + QUALIFY_SLACK_SECONDS
+        self._wait(lambda: [n for n in waiting if n not in self.evidence], seconds, "did not end its burns")
+
+    def measure_network(self, pool: Sequence[str], network: NetworkPlan) -> Localisation | None:
+        """Rounds that localisation asks for, until it asks for none."""
+        if len(pool) < 2:
+            return None
+        case = network.gpu_case if all(self._has_gpus(node) for node in pool) else network.cpu_case
+        while not self._stopper.reason:
+            able = [node for node in pool if node in self._alive]
+            wanted = next_round(able, self._trials, network.settings)
+            if wanted is None:
+                break
+            self._measure(wanted, case, network)
+        return localise(pool, self._trials, network.settings)
+
+    def gathered(self, found: Localisation | None) -> Gathered:
+        """All that was seen."""
+        network = Network(
+            rounds=tuple(self._rounds),
+            trials=tuple(self._trials),
+            rows=tuple(self._rows),
+            expected_bytes_per_second=found.expected_bytes_per_second if found else None,
+        )
+        return Gathered(
+            evidence=self.evidence,
+            ended={node: ended for node, ended in self._ended.items() if ended.code != "done"},
+            localisation=found,
+            network=network if found else None,
+            stopped=self._stopper.reason,
+        )
+
+    def _has_gpus(self, node: str) -> bool:
+        hello = self._hellos.get(node)
+        return hello is not None and hello.num_gpus > 0
+
+    def _measure(self, wanted: Round, case: CollectiveCase, network: NetworkPlan) -> None:
+        self._order = f"round{wanted.number}"
+        self._collected = {}
+        members = [node for group in wanted.groups for node in group]
+        self._output.round(wanted)
+        for node in members:
+            self._output.state(node, "collecting")
+        self._hosts.send(
+            Collect(
+                id=self._order,
+                groups=wanted.groups,
+                cases=(case,),
+                repeats=wanted.repeats,
+                ranks_per_node=0 if wanted.rail is None else 1,
+                rail=wanted.rail,
+                addresses={node: self._hellos[node].addresses[0] for node in members if self._hellos[node].addresses},
+                port=PORT,
+                join_seconds=network.join_seconds,
+                seconds=network.order_seconds,
+            )
+        )
+        waited = network.order_seconds + network.join_seconds
+        self._wait(lambda: [n for n in members if n not in self._collected], waited, "did not end its collective")
+        if self._stopper.reason:
+            return
+        self._rounds.append(wanted)
+        for group in wanted.groups:
+            trial = self._trial(wanted, group)
+            self._trials.append(trial)
+            self._keep(trial)
+
+    def _trial(self, wanted: Round, group: tuple[str, ...]) -> Trial:
+        told = [self._collected[node] for node in group if node in self._collected]
+        rows = [row for collected in told for row in collected.rows]
+        gone = {node for node in group if node in self._ended}
+        missing = gone or _agreed([collected.missing for collected in told if collected.missing])
+        problem = next((collected.problem for collected in told if collected.problem), "")
+        if not rows and not problem:
+            problem = "nobody answered"
+        self._rows += rows
+        return Trial(
+            round=wanted.number,
+            nodes=group,
+            values=tuple(row.busbw_bytes_per_second for row in rows),
+            problem=problem,
+            missing=tuple(node for node in group if node in missing),
+            num_wrong=sum(row.num_wrong for row in rows),
+            rail=wanted.rail,
+        )
+
+    def _wait(self, missing: Callable[[], Sequence[str]], seconds: float, what: str) -> None:
+        """Hear messages until no node is missing; those that still are at the deadline, or silent, are left out."""
+        begun = self._hosts.now()
+        self._heard |= dict.fromkeys(missing(), begun)
+        while not self._stopper.reason:
+            for message in self._hosts.receive(LISTEN_SECONDS):
+                self._take(message)
+            waiting = [node for node in missing() if node not in self._ended]
+            if not waiting:
+                return
+            now = self._hosts.now()
+            for node in waiting:
+                silent = now - self._heard.get(node, begun)
+                if now - begun > seconds:
+                    self._leave_out(node, f"{node} {what} within {seconds:.0f} s")
+                elif node in self._hellos and silent > self._contact.silence_seconds:
+                    self._leave_out(node, f"{node} said nothing for {silent:.0f} s: it {what}")
+
+    def _take(self, message: Message) -> None:
+        if message.node not in self._known or message.node in self._ended:
+            return
+        self._heard[message.node] = self._hosts.now()
+        self._output.message(message)
+        match message:
+            case Hello():
+                self._meet(message)
+            case Qualified() if message.node not in self.evidence:
+                self.evidence[message.node] = message.evidence
+                self._keep(message.evidence)
+                self._output.state(message.node, "qualified")
+            case Collected() if message.order == self._order:
+                self._collected[message.node] = message
+            case Ended():
+                self._ended[message.node] = message
+                self._output.state(message.node, "left out", message.message)
+            case Progress() | Qualified() | Collected():
+                return
+
+    def _meet(self, hello: Hello) -> None:
+        ours = versions().get("fryer", "?")
+        theirs = hello.versions.get("fryer", "?")
+        if hello.protocol != PROTOCOL or theirs != ours:
+            self._leave_out(
+                hello.node,
+                f"{hello.node} has Fryer {theirs} (protocol {hello.protocol}), the controller {ours} "
+                f"(protocol {PROTOCOL})",
+                code="version_skew",
+            )
+            return
+        self._hellos[hello.node] = hello
+        self._output.state(hello.node, "connected")
+
+    def _leave_out(self, node: str, why: str, code: str = "deadline") -> None:
+        self._ended[node] = Ended(node=node, code=code, message=why)
+        self._output.state(node, "left out", why)
+
+
+def _agreed(told: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Members that all who name somebody name; where they contradict each other, all of them."""
+    sets = [frozenset(one) for one in told]
+    if not sets:
+        return frozenset()
+    common = frozenset.intersection(*sets)
+    return common or frozenset.union(*sets)
+
+
+def nothing_past(evidence: Sequence[NodeEvidence]) -> Sequence[NodeEvidence]:
+    """No store: there is nothing to compare with."""
+    return evidence

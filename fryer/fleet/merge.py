@@ -1,0 +1,113 @@
+"""From what all nodes said to one result: each node's own verdict, what its peers and the network add. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from fryer.evidence import NodeEvidence, NodeVerdict, Reason
+from fryer.fleet.orders import Ended
+from fryer.fleet.peers import compare_nodes
+from fryer.judges.busy import excuse
+from fryer.judges.conclusion import NODE, Conclusion
+from fryer.localise import Localisation, NodeFinding
+from fryer.records import Problem
+from fryer.result import Network, RunInfo, RunResult
+from fryer.verdict import LIMITS, join, judge
+from watchdog.vocabulary.verdicts import Verdict
+
+_REMEDIES = {
+    "slow_network": "look at the node's NICs, cables and switch ports; then repeat it with a proven partner",
+    "intermittent_network": "look for link flaps and symbol errors in the counters of its NICs and switch ports",
+    "broken_network": "look at the node's NICs, cables and switch ports; then repeat it with a proven partner",
+    "wrong_sums": "take the node out of service: data was changed between its memory and its partners'",
+    "no_answer": "look at the node's console and kernel log: it stopped in the middle of a collective",
+    "unsplit": "repeat together with a third node that is known good: of two nobody knows which one it is",
+    "slow_fleet": "look at what all nodes share: switches, routing, the library's settings",
+    "untested": "repeat with more nodes that pass, or alone with a proven partner",
+}
+_ENDED_REMEDIES = {
+    "unreachable": "see whether the node is up, and whether ssh to it works without a question",
+    "not_installed": "install the same Fryer there, or name its program with --remote-command",
+    "version_skew": "install the controller's version there",
+    "died": "read the kernel log of the node: what killed it?",
+    "deadline": "log in and see what hangs there: its kernel log, D-state processes, nvidia-smi",
+    "garbled": "see what else prints in a non-interactive shell of the node",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """All that a run over many nodes has seen."""
+
+    evidence: Mapping[str, NodeEvidence] = field(default_factory=dict)
+    ended: Mapping[str, Ended] = field(default_factory=dict)
+    """Nodes that were lost, or never answered."""
+    localisation: Localisation | None = None
+    network: Network | None = None
+    stopped: str | None = None
+
+
+def own_verdicts(evidence: Mapping[str, NodeEvidence]) -> dict[str, NodeVerdict]:
+    """Each node by itself and beside its peers."""
+    own = {node: judge(each) for node, each in evidence.items()}
+    beside = compare_nodes(tuple(evidence.values()), LIMITS)
+    return {node: join(verdict, excuse(evidence[node], beside.get(node, ()), LIMITS)) for node, verdict in own.items()}
+
+
+def merge(info: RunInfo, seconds: float, gathered: Gathered, own: Mapping[str, NodeVerdict]) -> RunResult:
+    """The result; `own` are the verdicts of `own_verdicts`."""
+    evidence = tuple(gathered.evidence.get(node) or _no_evidence(node, gathered) for node in info.plan.nodes)
+    found = gathered.localisation
+    by_node = {finding.node: finding for finding in found.nodes} if found else {}
+    verdicts = tuple(
+        _verdict(each, own.get(each.node), gathered.ended.get(each.node), by_node.get(each.node)) for each in evidence
+    )
+    return RunResult(
+        info=info,
+        seconds=seconds,
+        evidence=evidence,
+        verdicts=verdicts,
+        links=found.links if found else (),
+        proof=found.proof if found else (),
+        network=gathered.network,
+    )
+
+
+def _no_evidence(node: str, gathered: Gathered) -> NodeEvidence:
+    ended = gathered.ended.get(node)
+    message = ended.message if ended else f"{node} was not measured: {gathered.stopped or 'the run ended before'}"
+    verdict = Verdict.ERROR if ended else Verdict.INCONCLUSIVE
+    problem = Problem(
+        device="", burn="", case="", verdict=verdict, code=ended.code if ended else "not_measured", message=message
+    )
+    return NodeEvidence(node=node, devices=(), versions={}, problems=(problem,), interrupted=gathered.stopped)
+
+
+def _verdict(
+    evidence: NodeEvidence, own: NodeVerdict | None, ended: Ended | None, finding: NodeFinding | None
+) -> NodeVerdict:
+    if own is None:
+        first = evidence.problems[0]
+        reasons = () if ended else (Reason(code=first.code, verdict=first.verdict, message=first.message, evidence={}),)
+        own = NodeVerdict(node=evidence.node, verdict=first.verdict, devices=(), reasons=reasons)
+    more = [*([_of_end(ended)] if ended else []), *([_of_network(finding)] if finding else [])]
+    return join(own, [Conclusion(device=NODE, reason=reason) for reason in more])
+
+
+def _of_end(ended: Ended) -> Reason:
+    return Reason(
+        code=ended.code,
+        verdict=Verdict.ERROR,
+        message=ended.message,
+        evidence={"stderr": ended.stderr, "exit_code": ended.exit_code},
+        remedy=_ENDED_REMEDIES.get(ended.code, ""),
+    )
+
+
+def _of_network(finding: NodeFinding) -> Reason:
+    return Reason(
+        code=finding.code,
+        verdict=finding.verdict,
+        message=finding.proof,
+        evidence=finding.evidence,
+        remedy=_REMEDIES.get(finding.code, ""),
+    )
