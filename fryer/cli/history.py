@@ -32,6 +32,13 @@ def history(
         typer.Option(metavar="UUID", help="Figures of this device: its UUID or the start of it, also of a CPU's."),
     ] = None,
     burn: Annotated[str | None, typer.Option(help="Figures of this burn only.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN",
+            help="What became of each node of this run (its id or the start of it) since the node's last run; or last.",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest runs to show.")] = 20,
     state: Annotated[
         Path | None,
@@ -55,9 +62,10 @@ def history(
     Examples:
       fryer history
       fryer history --gpu GPU-5f3a --burn gemm
+      fryer history --run last
 
     \b
-    Exit codes: 0 shown; 2 wrong usage, or no such node, device or burn;
+    Exit codes: 0 shown; 2 wrong usage, or no such node, device, burn or run;
     3 the database can't be read or written.
     """
     from watchdog.store import Store, default_directory
@@ -65,12 +73,16 @@ def history(
 
     directory = state or default_directory()
     if import_file is not None:
-        if node or gpu or burn:
-            raise UsageError("--import takes in a whole result; leave --node, --gpu and --burn out")
+        if node or gpu or burn or run:
+            raise UsageError("--import takes in a whole result; leave --node, --gpu, --burn and --run out")
         _import(import_file, directory, as_json=as_json)
         return
     store = Store.open_to_read(directory)
-    if node is None and gpu is None and burn is None:
+    if run is not None:
+        if node or gpu or burn:
+            raise UsageError("--run compares all nodes of a run; leave --node, --gpu and --burn out")
+        _show_changes(store, run, as_json=as_json)
+    elif node is None and gpu is None and burn is None:
         _show_runs(store, limit, as_json=as_json)
     else:
         _show_figures(store, node, gpu, burn, limit, as_json=as_json)
@@ -122,6 +134,29 @@ def _show_figures(
     for drift in drifting:
         changes = {name: getattr(drift, name) for name in ("change_from_previous_ratio", "change_from_first_ratio")}
         _print_document("measurement", {**_object(jsonable(drift.figure)), **changes})
+
+
+def _show_changes(store: Store, run: str, *, as_json: bool) -> None:
+    from fryer.outputs.documents import jsonable
+    from fryer.outputs.fleet_changes import changes, changes_text
+    from fryer.outputs.wording import short_id
+    from watchdog.vocabulary.errors import UsageError
+
+    if run == "last":
+        runs = store.runs(1)
+        if not runs:
+            raise UsageError(f"no results are kept in {store.path} yet: `fryer run` makes the first")
+        run = runs[0].run_id
+    run = store.find(run)
+    found = changes(store.outcomes(run))
+    if not as_json:
+        print(f"run {short_id(run)} beside the last run of each node before it\n\n{changes_text(found)}")
+        return
+    for each in found:
+        worst = each.outcome.worst
+        content = {**_object(jsonable(each.outcome)), "run_id": run, "change": each.change}
+        content["worst"] = {**_object(jsonable(worst)), "change_ratio": worst.change_ratio} if worst else None
+        _print_document("change", content)
 
 
 def _refuse(subject: str | None, burn: str | None) -> None:

@@ -22,7 +22,9 @@ from watchdog.store.directory import default_directory
 from watchdog.store.items import Cleared, Cursor, Item, Keep, Opened, Remembered
 from watchdog.store.minutes import Minute, Summary
 from watchdog.store.rows import (
+    Fall,
     Figure,
+    Outcome,
     Recording,
     RunSummary,
     StoredDevice,
@@ -38,11 +40,13 @@ from watchdog.store.writer import Writer, WriterStatus
 __all__ = [
     "Cleared",
     "Cursor",
+    "Fall",
     "Figure",
     "Item",
     "Keep",
     "Minute",
     "Opened",
+    "Outcome",
     "PastFinding",
     "Recording",
     "Remembered",

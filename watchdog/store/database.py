@@ -11,12 +11,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, insert, inspect, select
 
-from watchdog.store import keeping, queries
+from watchdog.store import comparing, keeping, queries
 from watchdog.store.connection import make_engine, make_file, make_shrinkable, reading, set_journal, writing
 from watchdog.store.directory import is_on_network
 from watchdog.store.faults import DamagedError, damaged, explained, foreign, newer
 from watchdog.store.migrations import migrate
-from watchdog.store.rows import Figure, RunSummary, StoredRun
+from watchdog.store.rows import Figure, Outcome, RunSummary, StoredRun
 from watchdog.store.tables import APPLICATION_ID, PROBE, RUN, SCHEMA
 from watchdog.vocabulary.errors import StoreError, UsageError
 
@@ -108,7 +108,7 @@ class Store:
     def has(self, run_id: str) -> bool:
         """Whether the run with this whole id is kept."""
         with self._asking() as connection:
-            return connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).first() is not None
+            return self._has(connection, run_id)
 
     def load(self, start: str) -> StoredRun:
         """The one run whose id starts with `start`; raises `UsageError` where there is none, or more than one."""
@@ -143,6 +143,16 @@ class Store:
         with self._asking() as connection:
             return queries.newest_of_parts(connection, parts, excluding, is_simulated=is_simulated, before=before)
 
+    def find(self, start: str) -> str:
+        """The whole id of the one run whose id starts with `start`; raises `UsageError`."""
+        with self._asking() as connection:
+            return queries.find_run(connection, start)
+
+    def outcomes(self, run_id: str) -> list[Outcome]:
+        """Each node of the run with this whole id, beside its last run before; empty for a run that isn't kept."""
+        with self._asking() as connection:
+            return comparing.outcomes(connection, run_id) if self._has(connection, run_id) else []
+
     def history(self, *, node: str | None = None, uuid: str | None = None, burn: str | None = None) -> list[Figure]:
         """Every figure of what is given, oldest run first. A UUID may be cut short.
 
@@ -155,6 +165,9 @@ class Store:
                 node=None if node is None else queries.find_node(connection, node),
                 uuid=None if uuid is None else queries.find_uuid(connection, uuid),
             )
+
+    def _has(self, connection: Connection, run_id: str) -> bool:
+        return connection.execute(select(RUN.c.id).where(RUN.c.id == run_id)).first() is not None
 
     def _explained(self, doing: str) -> AbstractContextManager[None]:
         return explained(self.path, doing, self.patience_seconds)

@@ -42,7 +42,6 @@ def _figures() -> Select[Any]:
             MEASUREMENT.c.digest,
             DEVICE.c.verdict,
             MEASUREMENT.c.steady_from_seconds.is_not(None).label("is_steady"),
-            RUN.c.plan,
             NODE.c.versions,
         )
         .select_from(MEASUREMENT)
@@ -52,17 +51,23 @@ def _figures() -> Select[Any]:
     )
 
 
-def _figure(row: Row[Any]) -> Figure:
-    columns = row._asdict()
-    plan = columns.pop("plan")
+def _read(connection: Connection, figures: Select[Any]) -> list[Figure]:
+    """The figures, each with its run's seed: plans of large fleets are long, so each is read once and not a figure."""
+    rows = connection.execute(figures).all()
+    plans = select(RUN.c.id, RUN.c.plan).where(among(RUN.c.id, {row.run_id for row in rows}))
+    seeds = {run.id: run.plan.get("seed") for run in connection.execute(plans)}
+    return [_figure(row, seeds[row.run_id]) for row in rows]
+
+
+def _figure(row: Row[Any], seed: int | None) -> Figure:
     return Figure(
-        **columns
+        **row._asdict()
         | {
             "value": number(row.value),
             "spread_ratio": number(row.spread_ratio),
             "verdict": Verdict(row.verdict),
             "is_steady": bool(row.is_steady),
-            "seed": plan.get("seed"),
+            "seed": seed,
         }
     )
 
@@ -105,8 +110,7 @@ def _newest(
         ranked = ranked.where(RUN.c.started_epoch_seconds < epoch_seconds(before))
     inner = ranked.subquery()
     columns = [column for column in inner.c if column.name not in ("rank", "position")]
-    rows = connection.execute(select(*columns).where(inner.c.rank == 1).order_by(inner.c.position))
-    return [_figure(row) for row in rows]
+    return _read(connection, select(*columns).where(inner.c.rank == 1).order_by(inner.c.position))
 
 
 def newest_of_devices(
@@ -137,7 +141,7 @@ def history(connection: Connection, *, node: str | None, uuid: str | None, burn:
     for column, wanted in ((NODE.c.node, node), (DEVICE.c.uuid, uuid), (MEASUREMENT.c.burn, burn)):
         if wanted is not None:
             figures = figures.where(column == wanted)
-    return [_figure(row) for row in connection.execute(figures)]
+    return _read(connection, figures)
 
 
 def runs(connection: Connection, limit: int | None) -> list[RunSummary]:

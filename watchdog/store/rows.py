@@ -114,6 +114,37 @@ class RunSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fall:
+    """A figure beside the last one that the same device gave before, in a run in which it ended PASS or WARN."""
+
+    device: str
+    burn: str
+    case: str
+    metric: str
+    value: float
+    previous_value: float
+    previous_run_id: str
+
+    @property
+    def change_ratio(self) -> float:
+        """``-0.03``: 3 % lower."""
+        return self.value / self.previous_value - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a node of a run fared, and how the last time before."""
+
+    node: str
+    verdict: Verdict
+    previous_verdict: Verdict | None
+    """None: it was in no earlier run."""
+    previous_run_id: str | None
+    worst: Fall | None
+    """That of its steady figures which fell most, or rose least; None where none has an earlier one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
     """One measurement among those of other runs: what was measured, on which device, and how that device fared."""
 

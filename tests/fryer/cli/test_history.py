@@ -253,3 +253,106 @@ def test_asking_for_help_loads_no_database_library() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=True).stdout
     assert found == "[]\n"
+
+
+def a_fleet(number: int, fates: dict[str, tuple[float, Verdict]], scenario: str | None = None) -> RunResult:
+    """A run over nodes of one GPU each: by node its rate and verdict."""
+    kind = "simulated" if scenario else "cuda"
+    parts = [(name, a_result(number, value, verdict, kind)) for name, (value, verdict) in fates.items()]
+    evidence = tuple(
+        replace(
+            part.evidence[0],
+            node=name,
+            devices=tuple(replace(device, uuid=f"GPU-{name}") for device in part.evidence[0].devices),
+        )
+        for name, part in parts
+    )
+    verdicts = tuple(replace(part.verdicts[0], node=name) for name, part in parts)
+    first = parts[0][1]
+    plan = replace(first.info.plan, nodes=tuple(fates), scenario=scenario)
+    return replace(first, info=replace(first.info, plan=plan), evidence=evidence, verdicts=verdicts)
+
+
+P, F = Verdict.PASS, Verdict.FAIL
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    store = Store.open(tmp_path / "state")
+    save(store, a_fleet(1, {"n1": (7e14, P), "n2": (7e14, P), "n3": (7e14, P), "n4": (6e14, F), "n5": (7e14, P)}))
+    save(store, a_fleet(2, {"n1": (7.1e14, P), "n2": (1e14, P)}, scenario="fleet.toml"))
+    save(
+        store,
+        a_fleet(
+            3,
+            {
+                "n1": (7e14, P),
+                "n2": (5.6e14, F),
+                "n3": (6.65e14, P),
+                "n4": (7e14, P),
+                "n5": (6.9e14, P),
+                "n6": (7e14, P),
+            },
+        ),
+    )
+    return tmp_path / "state"
+
+
+def test_a_run_beside_earlier_ones_tells_the_worse_and_slower_and_folds_the_rest(fleet: Path) -> None:
+    assert (
+        shown("--state", fleet, "--run", "last")
+        == """\
+run 32345678 beside the last run of each node before it
+
+change     nodes             verdict       since run  largest fall
+worse      n2                PASS -> FAIL  12345678   -20.0% gemm bf16 gpu0, now 560 TFLOP/s
+slower     n3                PASS          12345678   -5.0% gemm bf16 gpu0, now 665 TFLOP/s
+better     n4 (1 node)       FAIL -> PASS  -          -
+new        n6 (1 node)       PASS          -          -
+as before  n[1,5] (2 nodes)  PASS          -          -
+"""
+    )
+
+
+def test_a_simulated_run_is_beside_simulated_ones_only(fleet: Path) -> None:
+    assert [(d["node"], d["change"]) for d in documents("--state", fleet, "--run", "2")] == [
+        ("n1", "new"),
+        ("n2", "new"),
+    ]
+
+
+def test_changes_as_documents_have_the_figure_that_fell_most(fleet: Path) -> None:
+    first = documents("--state", fleet, "--run", "3")[0]
+    assert first["worst"].pop("change_ratio") == pytest.approx(-0.2)
+    assert first == {
+        "type": "change",
+        "schema": "fryer/history",
+        "version": 1,
+        "node": "n2",
+        "verdict": "FAIL",
+        "previous_verdict": "PASS",
+        "previous_run_id": "12345678-aaaa",
+        "worst": {
+            "device": "gpu0",
+            "burn": "gemm",
+            "case": "bf16",
+            "metric": FLOPS,
+            "value": 5.6e14,
+            "previous_value": 7e14,
+            "previous_run_id": "12345678-aaaa",
+        },
+        "run_id": "32345678-aaaa",
+        "change": "worse",
+    }
+
+
+def test_figures_of_a_device_that_failed_are_no_measure_of_the_next_run(fleet: Path) -> None:
+    n4 = next(d for d in documents("--state", fleet, "--run", "3") if d["node"] == "n4")
+    assert (n4["change"], n4["worst"]) == ("better", None)
+
+
+def test_a_comparison_takes_no_other_selection_and_a_run_that_is_kept(fleet: Path) -> None:
+    with pytest.raises(UsageError, match="--run compares all nodes"):
+        shown("--state", fleet, "--run", "last", "--node", "n1")
+    with pytest.raises(UsageError, match="no result of a run '99'"):
+        shown("--state", fleet, "--run", "99")
