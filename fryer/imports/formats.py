@@ -59,9 +59,9 @@ FORMATS: tuple[Format, ...] = (
     Format(name="gpu-fryer NDJSON", recognise=gpu_fryer.recognise, parse=gpu_fryer.parse, judge=gpu_fryer_judge.judge),
     Format(name="nccl-tests text", recognise=nccl_text.recognise, parse=nccl_text.parse, judge=nccl_judge.judge),
 )
-"""In the order in which they are tried: JSON before text, since JSON may quote a command line."""
+"""In the order in which people are told of them."""
 
 
-def recognised(text: str) -> Format | None:
-    """The format of `text`; None for an unknown one."""
-    return next((each for each in FORMATS if each.recognise(text)), None)
+def recognised(text: str) -> list[Format]:
+    """The formats that `text` has signs of: none for an unknown one, several where tools wrote into one file."""
+    return [each for each in FORMATS if each.recognise(text)]

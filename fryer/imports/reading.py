@@ -34,15 +34,17 @@ def judge_file(file: str, expected_bytes_per_second: float | None = None) -> Fil
     try:
         content = _read(file)
     except OSError as error:
-        return not_read(file, "unreadable", f"it can't be read: {error.strerror or error}")
+        return not_read(file, "unreadable", f"it can't be read: {error.strerror or error}", remedy="")
     if len(content) > LIMIT_BYTES:
-        return not_read(file, "too_large", f"it is larger than {LIMIT_BYTES >> 20} MiB, which no such output is")
+        return not_read(
+            file, "too_large", f"it is larger than {LIMIT_BYTES >> 20} MiB, which no such output is", remedy=""
+        )
     packed = next((name for magic, name in _PACKED.items() if content.startswith(magic)), None)
     if packed:
-        return not_read(file, "packed", f"it is packed with {packed}: unpack it first")
+        return not_read(file, "packed", f"it is packed with {packed}: unpack it first", remedy="")
     text = decoded(content)
     if text is None:
-        return not_read(file, "binary", "it is binary: the text that a tool printed is missing")
+        return not_read(file, "binary", "it is binary: the text that a tool printed is missing", remedy="")
     return judge_text(file, text, expected_bytes_per_second)
 
 

@@ -10,21 +10,25 @@ _GPU = re.compile(r"^GPU (?P<id>[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.
 _ADDRESS = re.compile(r"[0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.[0-9A-Fa-f]")
 _ATTACHED = re.compile(r"^Attached GPUs\s*:\s*(\d{1,5})\s*$", re.MULTILINE)
 LOST = re.compile(
-    r"^(?:Unable to determine the device handle for GPU|GPU is lost|[^ <].{0,200}(?:GPU is lost|GPU has fallen off)).*",
+    r"^(?:Unable to determine the device handle for GPU|GPU is lost"
+    r"|[^ <|{#].{0,200}(?:GPU is lost|GPU has fallen off)).*",
     re.MULTILINE | re.IGNORECASE,
 )
 """nvidia-smi stops at a GPU that has gone, and says only this."""
 FAILED = re.compile(
-    r"NVIDIA-SMI has failed because.*|Failed to initialize NVML.*|No devices were found.*|"
-    r"couldn't communicate with the NVIDIA driver.*"
+    r"^(?:NVIDIA-SMI has failed because|Failed to initialize NVML|No devices were found).*", re.MULTILINE
 )
+_MOST_DEPTH = 8
+"""Fields are nested 4 deep at most."""
 _WHOLE, _LAST = "product name", "processes"
 """The first field of a GPU in a whole listing, and the last one that every driver prints."""
 
 
 def recognise(text: str) -> bool:
     """True for such a listing, or for the sentence that nvidia-smi says in its place."""
-    return "NVSMI LOG" in text or bool(_ATTACHED.search(text) or LOST.search(text[:4000]) or FAILED.search(text[:4000]))
+    if "<nvidia_smi_log" in text:
+        return False
+    return "NVSMI LOG" in text or any(sign.search(text) for sign in (_ATTACHED, LOST, FAILED))
 
 
 def parse(text: str) -> Facts:
@@ -54,6 +58,11 @@ def parse(text: str) -> Facts:
         missing=tuple(_missing(text, sections, len(lost), failed=bool(failures))),
         failures=tuple(f"nvidia-smi says: {each[:200]}" for each in failures[:2]),
     )
+
+
+def too_few(listed: int, attached: int) -> str:
+    """The sentence for a listing that ends before its last GPU."""
+    return f"{attached} GPUs are attached and {listed} {'is' if listed == 1 else 'are'} listed: the rest is missing"
 
 
 def lost_devices(text: str, first_index: int) -> tuple[list[Device], list[Fact]]:
@@ -93,7 +102,8 @@ def _sections(text: str) -> list[tuple[str, dict[str, str]]]:
             while stack and stack[-1][0] >= depth:
                 stack.pop()
             path = "/".join([*(name for _, name in stack), key])
-            stack.append((depth, key))
+            if len(stack) < _MOST_DEPTH:
+                stack.append((depth, key))
             sections[-1][1].setdefault(path, value.strip())
     return sections
 
@@ -106,7 +116,7 @@ def _missing(text: str, sections: list[tuple[str, dict[str, str]]], num_lost: in
         return ["no GPU is in it: the listing is cut off after its first lines"]
     missing = []
     if len(sections) + num_lost < attached:
-        missing.append(f"{attached} GPUs are attached and {len(sections)} are listed: the rest is missing")
+        missing.append(too_few(len(sections), attached))
     for address, paths in sections:
         if _WHOLE in paths and _LAST not in paths:
             missing.append(f"the listing of GPU {address} ends before its processes: the rest is missing")

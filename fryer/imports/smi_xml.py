@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from fryer.imports.facts import NODE, Device, Fact, Facts, Malformed
 from fryer.imports.json_text import whole
 from fryer.imports.smi_fields import facts_of
-from fryer.imports.smi_text import lost_devices, unreadable_facts
+from fryer.imports.smi_text import lost_devices, too_few, unreadable_facts
 
 _MOST_DEPTH = 16
 """nvidia-smi nests 6 deep."""
@@ -43,8 +43,7 @@ def parse(text: str) -> Facts:
     if attached is None:
         missing.append("attached_gpus, the number of GPUs, is missing")
     elif len(found) + len(lost) < attached:
-        listed = f"{len(found)} is listed" if len(found) == 1 else f"{len(found)} are listed"
-        missing.append(f"{attached} GPUs are attached and {listed}: the rest is missing")
+        missing.append(too_few(len(found), attached))
     is_partial = not any("product_name" in paths for _, paths in found)
     return Facts(
         devices=(*devices, *lost),

@@ -1,6 +1,8 @@
 """Judged files as text for people: who is what, then why, gravest first, then one line a file. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fryer.evidence import Reason
 from fryer.imports.documents import verdict_of
@@ -17,6 +19,8 @@ _GRAVEST_FIRST = (
     Verdict.SKIPPED,
     Verdict.PASS,
 )
+
+_MOST_ALIKE = 3
 
 
 def table(files: Sequence[FileVerdict]) -> str:
@@ -59,9 +63,24 @@ def _reasons(file: FileVerdict) -> list[tuple[str, Reason]]:
             if reason.verdict is not Verdict.PASS:
                 key = (reason.code, reason.verdict, reason.message)
                 same.setdefault(key, ([], reason))[0].append(device.device)
-    found = [("", reason) for reason in file.reasons]
+    found = [("", reason) for reason in _shortened(file.reasons)]
     found += [(f"{_listed(names)} ", reason) for names, reason in same.values()]
     return sorted(found, key=lambda each: _GRAVEST_FIRST.index(each[1].verdict))
+
+
+def _shortened(reasons: Sequence[Reason]) -> list[Reason]:
+    """Without most of the passes that are alike: a sweep over node counts has one for each."""
+    kept: list[Reason] = []
+    num_alike: Counter[str] = Counter()
+    for reason in reasons:
+        num_alike[reason.code] += reason.verdict is Verdict.PASS
+        if reason.verdict is not Verdict.PASS or num_alike[reason.code] <= _MOST_ALIKE:
+            kept.append(reason)
+    for code, number in num_alike.items():
+        if number > _MOST_ALIKE:
+            last = next(reason for reason in reversed(kept) if reason.code == code)
+            kept.append(replace(last, message=f"and {number - _MOST_ALIKE} more"))
+    return kept
 
 
 def _listed(names: Iterable[str]) -> str:
