@@ -1,28 +1,10 @@
 """What a run over many nodes is as JSON, beside the documents of each node (`fryer.outputs.documents`). Pure."""
 
+from fryer.collectives.busbw import REDUCING, ROOTED, extent
 from fryer.collectives.cases import CollectiveRow
 from fryer.fleet.orders import Ended
 from fryer.localise import Round, Trial
 from fryer.outputs.documents import Document, document
-
-_REDUCING = frozenset({"all_reduce", "reduce_scatter", "reduce"})
-_ROOTED = frozenset({"broadcast", "reduce", "gather", "scatter"})
-_WHOLE = frozenset({"all_reduce", "broadcast", "reduce", "sendrecv"})
-"""Operations whose `count` is of the whole buffer; of all others it is of one rank's share (nccl-tests,
-``getCollByteCount`` of each operation)."""
-_ELEMENT_BYTES = {
-    "int8": 1,
-    "uint8": 1,
-    "half": 2,
-    "bfloat16": 2,
-    "float": 4,
-    "int32": 4,
-    "uint32": 4,
-    "double": 8,
-    "int64": 8,
-    "uint64": 8,
-}
-"""By nccl-tests' names of types."""
 
 
 def state_document(node: str, state: str, why: str) -> Document:
@@ -48,17 +30,15 @@ def trial_document(trial: Trial) -> Document:
 def collective_document(row: CollectiveRow) -> Document:
     """One line of a sweep: names and units of nccl-tests (time in microseconds, bandwidths in GB/s)."""
     case = row.case
-    element = _ELEMENT_BYTES.get(case.dtype)
-    share = 1 if case.operation in _WHOLE else row.num_ranks
     return document(
         "collective",
         {
             "operation": case.operation,
             "size": case.size_bytes,
-            "count": case.size_bytes // (element * share) if element else None,
+            "count": extent(case, row.num_ranks).count,
             "dtype": case.dtype,
-            "redop": "sum" if case.operation in _REDUCING else "none",
-            "root": 0 if case.operation in _ROOTED else -1,
+            "redop": "sum" if case.operation in REDUCING else "none",
+            "root": 0 if case.operation in ROOTED else -1,
             "in_place": case.is_in_place,
             "algorithm": case.algorithm,
             "transport": row.transport,

@@ -19,7 +19,8 @@ _Key = tuple[str, str, str, str]
 
 def outcomes(connection: Connection, run_id: str) -> list[Outcome]:
     """Each node of this run, in its order, beside the newest run before it that the node was in."""
-    runs = connection.execute(select(RUN.c.id, RUN.c.started_epoch_seconds, RUN.c.plan)).all()
+    chosen: Select[Any] = select(RUN.c.id, RUN.c.started_epoch_seconds, RUN.c.plan)
+    runs = connection.execute(chosen).all()
     this = next(run for run in runs if run.id == run_id)
     is_simulated = _is_simulated(this)
     earlier = [
