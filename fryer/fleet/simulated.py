@@ -153,10 +153,17 @@ class SimulatedHosts:
 
     def _collect(self, order: Collect) -> None:
         shift = self._now - self._scenario_now
+        ends: dict[str, float] = {}
         for nodes in order.groups:
             group = Group(order, nodes, self._scenario_now, self._scenario, self._links, self._silence)
             for at, collected in group.events():
+                ends[collected.node] = at + shift
                 self._at(at + shift, partial(self._say, collected))
+        what = order.cases[0].operation if order.cases else ""
+        for number in range(1, int((max(ends.values(), default=self._now) - self._now) / _LEAST_PERIOD) + 1):
+            at = self._now + number * _LEAST_PERIOD
+            busy = [node for node, end in ends.items() if end > at]
+            self._at(at, partial(self._collecting, order.id, what, self._now, busy))
 
     @property
     def _scenario_now(self) -> float:
@@ -214,6 +221,12 @@ class SimulatedHosts:
                 faults = self._faults.get(node, ())
                 problems = clear_failures(node, faults, self._scenario_now) if faults else ()
                 yield Progress(node=node, order=order, what=burn, seconds=seconds, problems=problems)
+
+    def _collecting(self, order: str, what: str, begin_seconds: float, busy: Sequence[str]) -> Iterable[Message]:
+        """Signs of life of members that still measure or wait for others."""
+        for node in busy:
+            if self._speaks(node):
+                yield Progress(node=node, order=order, what=what, seconds=self._now - begin_seconds)
 
     def _qualified(self, order: str, qualification: SimulatedQualification, node: str) -> Iterable[Message]:
         if self._speaks(node):

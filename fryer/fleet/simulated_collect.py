@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
+from fryer.collectives.busbw import algbw_factor, bandwidths, busbw_factor, size_bytes
 from fryer.collectives.cases import CollectiveCase, CollectiveRow
 from fryer.fleet.orders import Collect, Collected
 from fryer.fleet.simulated_links import Links, Moment
@@ -140,31 +141,24 @@ class Group:
             algorithm=case.algorithm,
             moment=moment,
         )
-        factor = bus_factor(case.operation, self._num_ranks)
-        hops = ceil(log2(max(2, self._num_ranks)))
-        seconds = hops * LATENCY_SECONDS + case.size_bytes * (factor or 1.0) / bandwidth
+        ranks = self._num_ranks
+        size = size_bytes(case, ranks)
+        factor = algbw_factor(case.operation, ranks) * busbw_factor(case.operation, ranks)
+        seconds = ceil(log2(max(2, ranks))) * LATENCY_SECONDS + size * (factor or 1.0) / bandwidth
+        algbw, busbw = bandwidths(case.operation, size, ranks, seconds)
         wrong = self._links.num_wrong(self._nodes, order.rail, moment)
         return CollectiveRow(
             case=case,
             repeat=repeat,
-            num_ranks=self._num_ranks,
+            num_ranks=ranks,
             seconds=seconds,
-            algbw_bytes_per_second=case.size_bytes / seconds,
-            busbw_bytes_per_second=case.size_bytes / seconds * factor,
-            num_wrong=wrong * self._num_ranks,
+            algbw_bytes_per_second=algbw,
+            busbw_bytes_per_second=busbw,
+            num_wrong=wrong * ranks,
             slowest_seconds=seconds * (1 + 2 * self._noise),
-            wrong_ranks=tuple(range(self._num_ranks)) if wrong else (),
+            wrong_ranks=tuple(range(ranks)) if wrong else (),
             transport="simulated",
         )
-
-
-def bus_factor(operation: str, num_ranks: int) -> float:
-    """busbw over algbw, as nccl-tests counts (PERFORMANCE.md)."""
-    if operation == "all_reduce":
-        return 2 * (num_ranks - 1) / num_ranks
-    if operation in ("broadcast", "reduce", "sendrecv"):
-        return 1.0
-    return (num_ranks - 1) / num_ranks
 
 
 def _those(nodes: Sequence[str]) -> str:

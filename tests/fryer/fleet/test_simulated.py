@@ -206,6 +206,14 @@ def test_a_member_that_hangs_gives_no_answer_and_the_others_name_it() -> None:
     assert {message.problem for message in found.values()} == {"node002 did not come within 10 s"}
 
 
+def test_members_that_wait_for_another_show_signs_of_life_until_they_give_up() -> None:
+    hosts = started('on = "node002"\nkind = "hang"')
+    hosts.send(collect(groups=(("node001", "node002"), ("node003", "node004")), join_seconds=31.0))
+    signs = [message for message in everything(hosts, 60) if isinstance(message, Progress)]
+    assert {(sign.node, sign.order, sign.what) for sign in signs} == {("node001", "c1", "all_reduce")}
+    assert [round(sign.seconds) for sign in signs] == [5, 10, 15, 20, 25, 30]
+
+
 def test_a_member_that_dies_in_the_middle_leaves_the_rows_before_and_is_named() -> None:
     hosts = started('on = "node004"\nkind = "dies"\nat = "2s"')
     hosts.send(collect(repeats=200))
