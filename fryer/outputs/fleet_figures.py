@@ -175,7 +175,7 @@ def _row(
         )
     for place, gravity in against.items():
         cells[place] = Cell(ratio=None, value=None, device="", verdict=gravity)
-    reasons = [reason for reason in _reasons(verdict) if reason.verdict is not Verdict.PASS]
+    reasons = [r for r in _reasons(verdict) if r.verdict not in (Verdict.PASS, Verdict.SKIPPED)]
     reasons.sort(key=lambda reason: GRAVEST_FIRST.index(reason.verdict))
     codes = tuple(dict.fromkeys(reason.code for reason in reasons))
     return NodeFigures(node=evidence.node, verdict=verdict.verdict, codes=codes, cells=tuple(cells))

@@ -14,8 +14,9 @@ from fryer.outputs.fleet_figures import Cell, Column, FleetFigures, NodeFigures
 from fryer.outputs.wording import mark_of, show_rate
 from watchdog.vocabulary.verdicts import Verdict
 
-_BELOW = ((-0.25, "h3"), (-0.10, "h2"), (-0.03, "h1"))
-"""Of a ratio less one: 3 % is above the scatter of healthy devices, 10 % is what a job notices, 25 % is broken."""
+_BELOW = ((-0.25, "h3"), (-0.10, "h2"), (-0.05, "h1"))
+"""Of a ratio less one: 5 % is above the scatter of the worst of eight healthy devices (2 % each), 10 % is what a job
+notices, 25 % is broken."""
 _ABOVE = 0.05
 
 

@@ -3,7 +3,7 @@
 Pure. It repeats what was concluded and adds no judgement; nodes that share a fate are told once, as a node set.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from fryer.evidence import NodeVerdict, Reason
@@ -59,6 +59,7 @@ class Action:
 
     verdict: Verdict
     code: str
+    """``below_floor``; several of the same devices: ``below_floor, below_node``."""
     subjects: tuple[str, ...]
     """Nodes, in the order of the run, or ``node001-node002`` for paths."""
     devices: tuple[str, ...]
@@ -101,13 +102,18 @@ def by_verdict(result: RunResult) -> dict[Verdict, tuple[str, ...]]:
 
 
 def troubled(result: RunResult) -> list[Troubled]:
-    """All nodes but those that passed, gravest first, else in the order of the run."""
-    found = [
-        Troubled(node=node.node, verdict=node.verdict, abouts=tuple(sorted(reasons_about(node), key=_gravity_of)))
-        for node in result.verdicts
-        if node.verdict is not Verdict.PASS
-    ]
+    """All nodes but those that passed, gravest first, else in the order of the run.
+
+    What was skipped is no reason against a node, and is told only of one of which nothing else is known.
+    """
+    found = [_troubled(node) for node in result.verdicts if node.verdict is not Verdict.PASS]
     return sorted(found, key=lambda node: GRAVEST_FIRST.index(node.verdict))
+
+
+def _troubled(node: NodeVerdict) -> Troubled:
+    abouts = sorted(reasons_about(node), key=_gravity_of)
+    against = [about for about in abouts if about.reason.verdict is not Verdict.SKIPPED]
+    return Troubled(node=node.node, verdict=node.verdict, abouts=tuple(against or abouts))
 
 
 def alike(nodes: Sequence[Troubled]) -> list[tuple[Troubled, tuple[str, ...]]]:
@@ -119,7 +125,10 @@ def alike(nodes: Sequence[Troubled]) -> list[tuple[Troubled, tuple[str, ...]]]:
 
 
 def actions(result: RunResult) -> list[Action]:
-    """What to do, most urgent first: equal remedies of equal codes are one action for all whom they concern."""
+    """What to do, most urgent first: equal remedies of equal codes are one action for all whom they concern.
+
+    Several codes for the very same devices are one fault seen in several ways: the gravest one's remedy is told.
+    """
     found: dict[tuple[Verdict, str, str], list[About]] = {}
     for node in result.verdicts:
         for about in reasons_about(node):
@@ -128,7 +137,12 @@ def actions(result: RunResult) -> list[Action]:
                 key = (about.reason.verdict, about.reason.code, remedy)
                 found.setdefault(key, []).append(about)
     made = [_action(abouts, remedy) for (_, _, remedy), abouts in found.items()] + _path_actions(result.links)
-    return sorted(made, key=lambda action: GRAVEST_FIRST.index(action.verdict))
+    once: dict[tuple[object, ...], Action] = {}
+    for action in sorted(made, key=lambda action: GRAVEST_FIRST.index(action.verdict)):
+        key = (action.verdict, action.subjects, action.devices, action.is_path)
+        first = once.get(key)
+        once[key] = replace(first, code=f"{first.code}, {action.code}") if first else action
+    return list(once.values())
 
 
 def _action(abouts: Sequence[About], remedy: str) -> Action:
@@ -233,8 +247,3 @@ def is_network(reason: Reason) -> bool:
 
 def _gravity_of(about: About) -> int:
     return GRAVEST_FIRST.index(about.reason.verdict)
-
-
-def gravity_then(node: NodeVerdict, key: Callable[[str], float]) -> tuple[int, float]:
-    """For sorting: gravest verdict first, then the smallest `key` of the node's name."""
-    return GRAVEST_FIRST.index(node.verdict), key(node.node)

@@ -11,6 +11,7 @@ from typing import TextIO
 from fryer.collectives.cases import CollectiveRow
 from fryer.fleet.orders import Collected, Ended, Message, Progress, Qualified
 from fryer.localise import Round
+from fryer.outputs.fleet import STATES
 from fryer.outputs.fleet_summary import (
     Action,
     Troubled,
@@ -29,8 +30,12 @@ from fryer.result import RunInfo, RunResult
 from watchdog.vocabulary.units import show_duration, show_quantity
 from watchdog.vocabulary.verdicts import Verdict
 
+_TOLD = ("connected", "burning", "qualified")
+"""States of which the log says when all nodes are in them; of later ones the rounds tell."""
 _MOST_NODES = 24
 """Told one by one; a screen and a half. The rest is told in groups, and whole in the JSON and the page."""
+_LONGEST_SET = 400
+"""Characters of a node set that is still read."""
 _MOST_REASONS = 3
 _MOST_LINKS = 24
 _MOST_ACTIONS = 12
@@ -127,10 +132,11 @@ def _network_lines(result: RunResult) -> list[str]:
 
 
 def peak_rows(rows: Sequence[CollectiveRow]) -> list[CollectiveRow]:
-    """Of each operation, algorithm and placement the largest size, and of its repeats the median one."""
+    """Of each operation, algorithm, placement and number of ranks the largest size, of its repeats the median one."""
     groups: dict[tuple[object, ...], list[CollectiveRow]] = {}
     for row in rows:
-        groups.setdefault((row.case.operation, row.case.algorithm, row.case.is_in_place), []).append(row)
+        key = (row.case.operation, row.case.algorithm, row.case.is_in_place, row.num_ranks)
+        groups.setdefault(key, []).append(row)
     found = []
     for group in groups.values():
         largest = max(row.case.size_bytes for row in group)
@@ -159,8 +165,13 @@ def _peaks(rows: Sequence[CollectiveRow]) -> list[str]:
 
 
 def _fit_lines(result: RunResult) -> list[str]:
+    """The set of those that passed; of a fleet with many holes in it only their number."""
     fit = by_verdict(result).get(Verdict.PASS)
-    return [f"{fold(fit)}  PASS"] if fit else []
+    if not fit:
+        return []
+    folded = fold(fit)
+    words = folded if len(folded) <= _LONGEST_SET else f"all other {count_of(len(fit), 'node')}"
+    return [f"{words}  PASS"]
 
 
 class FleetTable:
@@ -175,19 +186,23 @@ class FleetTable:
 
     def start(self, info: RunInfo) -> None:
         """Say which run this is, over whom, and how long it will measure."""
+        self._of = dict.fromkeys(info.plan.nodes, STATES[0])
+        self._states = Counter(self._of.values())
         burns = ", ".join(f"{phase.burn} {show_duration(phase.seconds)}" for phase in info.plan.phases)
         self._say(f"run {short_id(info.run_id)} began on {fold(info.plan.nodes)}: {burns}")
 
     def state(self, node: str, state: str, why: str = "") -> None:
-        """Say who is left out and why; others are counted when all came so far."""
+        """Say who is left out and why; of the others, when all have come so far."""
         before = self._of.get(node)
+        if before == state:
+            return
         self._of[node] = state
         self._states[state] += 1
         if before is not None:
             self._states[before] -= 1
         if state == "left out":
             self._say(f"{node}: left out{f': {why}' if why else ''}")
-        elif self._states[state] == len(self._of) - self._states["left out"] and state != "waiting":
+        elif state in _TOLD and self._states[state] == len(self._of) - self._states["left out"]:
             self._say(f"{count_of(self._states[state], 'node')}: {state}")
 
     def message(self, message: Message) -> None:

@@ -169,6 +169,35 @@ def test_control_characters_of_a_worker_do_not_reach_the_terminal():
     assert "\x1b" not in text
 
 
+def test_several_codes_of_the_same_devices_are_one_thing_to_do():
+    evidence = evidence_of("node001", num_gpus=2)
+    reasons = (replace(warm("node001"), code="below_node", remedy="look at its neighbours"), warm("node001"))
+    pair = evidence, verdict_of(evidence, of_devices={"gpu0": reasons})
+    lines = fleet_text(fleet_of(pair, healthy("node002"))).splitlines()
+    assert "  1. node001 gpu0 (below_node, unsteady): look at its neighbours" in lines
+    assert not any(line.startswith("  2. ") for line in lines)
+
+
+def test_what_was_skipped_is_no_reason_against_a_node_that_has_others():
+    skipped = Reason(code="unsupported", verdict=Verdict.SKIPPED, message="no fp64", evidence={})
+    evidence = evidence_of("node001", num_gpus=1)
+    pair = evidence, verdict_of(evidence, of_node=(skipped,), of_devices={"gpu0": (warm("node001"),)})
+    assert "no fp64" not in fleet_text(fleet_of(pair, healthy("node002")))
+    alone = NodeEvidence(node="node001", devices=(), versions={})
+    assert "  node SKIPPED unsupported: no fp64" in fleet_text(
+        fleet_of((alone, verdict_of(alone, of_node=(skipped,))), healthy("node002"))
+    )
+
+
+def test_a_set_with_many_holes_is_only_counted():
+    pairs = []
+    for index, node in enumerate(names(200)):
+        evidence = evidence_of(node, num_gpus=1)
+        found = {"gpu0": (warm(node),)} if index % 2 else {}
+        pairs.append((evidence, verdict_of(evidence, of_devices=found)))
+    assert "all other 100 nodes  PASS" in fleet_text(fleet_of(*pairs)).splitlines()
+
+
 def test_of_a_sweep_the_largest_size_counts_and_its_median_repeat():
     rows = make_fleet(4).network.rows
     repeats = [replace(rows[1], repeat=i, busbw_bytes_per_second=v) for i, v in enumerate((3e9, 1e9, 2e9))]
@@ -184,8 +213,6 @@ class TestWhileItRuns:
         out, err = told
         output, result = FleetTable(*told), make_fleet(4)
         output.start(result.info)
-        for node in result.info.plan.nodes:
-            output.state(node, "waiting")
         output.state("node001", "connected")
         output.state("node002", "connected")
         output.state("node004", "left out", "no connection to node004")
