@@ -139,9 +139,9 @@ def actions(result: RunResult) -> list[Action]:
     made = [_action(abouts, remedy) for (_, _, remedy), abouts in found.items()] + _path_actions(result.links)
     once: dict[tuple[object, ...], Action] = {}
     for action in sorted(made, key=lambda action: GRAVEST_FIRST.index(action.verdict)):
-        key = (action.verdict, action.subjects, action.devices, action.is_path)
-        first = once.get(key)
-        once[key] = replace(first, code=f"{first.code}, {action.code}") if first else action
+        whom = (action.verdict, action.subjects, action.devices, action.is_path)
+        first = once.get(whom)
+        once[whom] = replace(first, code=f"{first.code}, {action.code}") if first else action
     return list(once.values())
 
 
