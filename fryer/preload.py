@@ -6,6 +6,8 @@ import fryer.burns.memory
 import fryer.burns.p2p
 import fryer.burns.pcie
 import fryer.burns.soak
+import fryer.collectives.rank
+import fryer.collectives.warden
 import fryer.devices.cpu
 import fryer.devices.cuda
 import fryer.devices.simulated  # noqa: F401 - imported to be in memory when a worker is forked
