@@ -14,10 +14,15 @@ from fryer.stopper import Stopper
 from watchdog.vocabulary.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fryer.cli.fleet import FleetOptions
     from fryer.hardware import Hardware
     from fryer.outputs import Output
+    from fryer.outputs.fleet_guarded import FleetGuarded
+    from fryer.outputs.guarded import Guarded
     from fryer.plan import Plan
-    from fryer.result import RunResult
+    from fryer.result import RunInfo, RunResult
     from fryer.runner import Past
     from watchdog.store import Store
 
@@ -72,6 +77,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Keep the result in the history.")] = True,
+    network: Annotated[
+        bool, typer.Option("--network/--no-network", help="Of several nodes: also measure between them.")
+    ] = True,
 ) -> None:
     """Qualify nodes: load every device, verify every result, and say with evidence which one is not fit.
 
@@ -85,6 +93,8 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     3 cannot tell: inconclusive, stopped early, or the tool's own failure.
     """
     with Stopper().listening() as stopper:
+        from fryer.cli.fleet import FleetOptions
+        from fryer.fleet.simulated import unconcerned_in_fleet
         from fryer.hardware import parse_nodes, unconcerned
         from fryer.outputs.html import check_path
         from fryer.plan import make_plan
@@ -105,11 +115,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         )
         if report is not None:
             check_path(report)
-        left_aside = unconcerned(scenario) if scenario else ()
+        fleet = FleetOptions(scenario=simulate, has_network=network) if len(plan.nodes) > 1 else None
+        left_aside = (unconcerned_in_fleet if fleet else unconcerned)(scenario) if scenario else ()
         if left_aside:
             print(f"fryer: these faults do not concern fryer run: {', '.join(left_aside)}", file=sys.stderr)
         store = _open_store(state) if keep else None
-        is_kept, result, error = _carry_out(plan, store, stopper, as_json=as_json)
+        is_kept, result, error = _carry_out(plan, fleet, store, stopper, as_json=as_json)
     if report is not None:
         from fryer.outputs.html import write
 
@@ -132,15 +143,14 @@ def _open_store(state: Path | None) -> Store:
 
 
 def _carry_out(
-    plan: Plan, store: Store | None, stopper: Stopper, *, as_json: bool
+    plan: Plan, fleet: FleetOptions | None, store: Store | None, stopper: Stopper, *, as_json: bool
 ) -> tuple[bool, RunResult, OSError | None]:
     """Run it, keep the result, then show it: also whether it was kept, and what was wrong with the output."""
     from datetime import UTC, datetime
     from uuid import uuid4
 
-    from fryer.outputs.guarded import Guarded
+    from fryer.cli.fleet import open_fleet
     from fryer.result import RunInfo
-    from fryer.runner import run as carry_out
 
     info = RunInfo(
         run_id=str(uuid4()),
@@ -148,9 +158,13 @@ def _carry_out(
         plan=plan,
         command=shlex.join(["fryer", *sys.argv[1:]]),
     )
-    output = Guarded(_output(as_json=as_json), lambda: stopper.stop("nobody reads the output any more"))
+    output: Guarded | FleetGuarded
+    if fleet:
+        output, measure = open_fleet(fleet, store, stopper, as_json=as_json)
+    else:
+        output, measure = _open_one(plan, store, stopper, as_json=as_json)
     try:
-        result = carry_out(info, output, _past(store, is_simulated=plan.scenario is not None), stopper)
+        result = measure(info)
         is_kept = store is None or _save(store, result)
         output.finish(result)
     finally:
@@ -158,6 +172,18 @@ def _carry_out(
     if isinstance(output.error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes
     return is_kept, result, output.error
+
+
+def _open_one(
+    plan: Plan, store: Store | None, stopper: Stopper, *, as_json: bool
+) -> tuple[Guarded, Callable[[RunInfo], RunResult]]:
+    """The output, and what carries a run out, for one node."""
+    from fryer.outputs.guarded import Guarded
+    from fryer.runner import run as carry_out
+
+    output = Guarded(_output(as_json=as_json), lambda: stopper.stop("nobody reads the output any more"))
+    past = _past(store, is_simulated=plan.scenario is not None)
+    return output, lambda info: carry_out(info, output, past, stopper)
 
 
 def _output(*, as_json: bool) -> Output:
