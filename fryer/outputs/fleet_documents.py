@@ -28,7 +28,7 @@ def trial_document(trial: Trial) -> Document:
 
 
 def collective_document(row: CollectiveRow) -> Document:
-    """One line of a sweep: names and units of nccl-tests (time in microseconds, bandwidths in GB/s)."""
+    """One collective, measured once: names and units of nccl-tests (time in microseconds, bandwidths in GB/s)."""
     case = row.case
     return document(
         "collective",

@@ -3,6 +3,7 @@
 Pure. It repeats what was concluded and adds no judgement; nodes that share a fate are told once, as a node set.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -136,7 +137,7 @@ def actions(result: RunResult) -> list[Action]:
                 remedy = about.reason.remedy.replace(about.node, "the node")
                 key = (about.reason.verdict, about.reason.code, remedy)
                 found.setdefault(key, []).append(about)
-    made = [_action(abouts, remedy) for (_, _, remedy), abouts in found.items()] + _path_actions(result.links)
+    made = [_action(abouts, remedy) for (_, _, remedy), abouts in found.items()] + _path_actions(result)
     once: dict[tuple[object, ...], Action] = {}
     for action in sorted(made, key=lambda action: GRAVEST_FIRST.index(action.verdict)):
         whom = (action.verdict, action.subjects, action.devices, action.is_path)
@@ -160,9 +161,10 @@ def _action(abouts: Sequence[About], remedy: str) -> Action:
     )
 
 
-def _path_actions(links: Sequence[LinkFinding]) -> list[Action]:
+def _path_actions(result: RunResult) -> list[Action]:
+    scenario = result.info.plan.scenario
     groups: dict[tuple[Verdict, str], list[LinkFinding]] = {}
-    for link in links:
+    for link in result.links:
         groups.setdefault((link.verdict, link.code), []).append(link)
     return [
         Action(
@@ -171,7 +173,9 @@ def _path_actions(links: Sequence[LinkFinding]) -> list[Action]:
             subjects=tuple("-".join(link.nodes) for link in group),
             devices=(),
             remedy=_PATH_REMEDY,
-            repeat=f"fryer run --nodes {fold(group[0].nodes)}",
+            repeat=shlex.join(
+                ["fryer", "run", "--nodes", fold(group[0].nodes), *(["--simulate", scenario] if scenario else [])]
+            ),
             is_path=True,
         )
         for (verdict, code), group in groups.items()

@@ -6,6 +6,7 @@ first with their reasons, then paths, then what to do. The last line is the verd
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TextIO
 
 from fryer.collectives.cases import CollectiveRow
@@ -132,7 +133,8 @@ def _network_lines(result: RunResult) -> list[str]:
 
 
 def peak_rows(rows: Sequence[CollectiveRow]) -> list[CollectiveRow]:
-    """Of each operation, algorithm, placement and number of ranks the largest size, of its repeats the median one."""
+    """Of each operation, algorithm, placement and number of ranks the largest size: its median repeat, with the wrong
+    elements of all of them."""
     groups: dict[tuple[object, ...], list[CollectiveRow]] = {}
     for row in rows:
         key = (row.case.operation, row.case.algorithm, row.case.is_in_place, row.num_ranks)
@@ -141,7 +143,8 @@ def peak_rows(rows: Sequence[CollectiveRow]) -> list[CollectiveRow]:
     for group in groups.values():
         largest = max(row.case.size_bytes for row in group)
         repeats = sorted((r for r in group if r.case.size_bytes == largest), key=lambda r: r.busbw_bytes_per_second)
-        found.append(repeats[(len(repeats) - 1) // 2])
+        num_wrong = sum(row.num_wrong for row in repeats)
+        found.append(replace(repeats[(len(repeats) - 1) // 2], num_wrong=num_wrong))
     return found
 
 

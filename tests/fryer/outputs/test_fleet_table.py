@@ -65,7 +65,7 @@ what to do, most urgent first
   2. node019 (slow_network): check its NICs, cables and transceivers (ibstat, mlxlink), and the switch ports they are in
      repeat: fryer run --nodes node001,node019
   3. node007-node008 (slow_path): both nodes are fit with others: check the cables, optics and switch ports between them, and the route that their traffic takes; keep the two apart in a job until then
-     repeat: fryer run --nodes node[007-008]
+     repeat: fryer run --nodes 'node[007-008]' --simulate fleet.toml
   4. node035 (unreachable): see whether it is up and whether ssh reaches it without a password
 
 between nodes  47 measurements in 3 rounds, healthy: 378 GB/s
@@ -198,10 +198,10 @@ def test_a_set_with_many_holes_is_only_counted():
     assert "all other 100 nodes  PASS" in fleet_text(fleet_of(*pairs)).splitlines()
 
 
-def test_of_a_sweep_the_largest_size_counts_and_its_median_repeat():
+def test_of_a_collective_the_largest_size_is_shown_its_median_repeat_and_all_wrong_elements():
     rows = make_fleet(4).network.rows
-    repeats = [replace(rows[1], repeat=i, busbw_bytes_per_second=v) for i, v in enumerate((3e9, 1e9, 2e9))]
-    assert [row.repeat for row in peak_rows([rows[0], *repeats])] == [2]
+    repeats = [replace(rows[1], repeat=i, busbw_bytes_per_second=v, num_wrong=i) for i, v in enumerate((3e9, 1e9, 2e9))]
+    assert [(row.repeat, row.num_wrong) for row in peak_rows([rows[0], *repeats])] == [(2, 3)]
 
 
 class TestWhileItRuns:
