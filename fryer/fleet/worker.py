@@ -12,10 +12,9 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import import_module
 
 import psutil
 
@@ -41,8 +40,6 @@ LOOK_SECONDS = 0.2
 EXIT_DONE = 0
 EXIT_ENDED = 3
 """Ended by a signal, or because nobody was there any more: nothing can be told."""
-RunCollect = Callable[[str, Collect, Callable[[str], None], Callable[[], bool]], Collected]
-"""Of this node's part of an order: told by the third how far it is, and by the fourth whether it is to end."""
 GONE = "its controller is gone"
 TOLD = "stopped by its controller"
 
@@ -89,7 +86,9 @@ class _Worker:
             self._channel.say(Qualified(node=self._node, order=order.id, evidence=thinned(self._qualify(order))))
         elif any(self._node in group for group in order.groups):
             self._pulse.begin(order.id, "starts its collectives")
-            self._channel.say(self._collect(order))
+            collected = self._collect(order)
+            if collected is not None:
+                self._channel.say(collected)
 
     def _qualify(self, order: Qualify) -> NodeEvidence:
         from fryer.runner import nothing_past, run  # noqa: PLC0415 - a Hello waits for no burns
@@ -106,10 +105,11 @@ class _Worker:
             message = f"its burns broke: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
             return _broken(self._node, message, order.plan.seed)
 
-    def _collect(self, order: Collect) -> Collected:
-        run_collect: RunCollect = import_module("fryer.collectives").run_collect  # loads torch
+    def _collect(self, order: Collect) -> Collected | None:
+        from fryer.collectives.collect import run_collect  # noqa: PLC0415 - a Hello waits for no collectives
+
         try:
-            return run_collect(self._node, order, self._pulse.at, lambda: self._stopper.reason is not None)
+            return run_collect(order, self._node, self._pulse.at, should_stop=lambda: self._stopper.reason is not None)
         except Exception as error:  # noqa: BLE001 - the worker lives on, and the group is told why it has no rows
             message = f"its collectives broke: {type(error).__name__}: {' '.join(str(error).split())[:500]}"
             return Collected(node=self._node, order=order.id, problem=message)
