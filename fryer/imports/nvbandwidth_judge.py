@@ -41,6 +41,15 @@ def judge(facts: Facts, _: float | None = None) -> Sequence[Conclusion]:
     found = [each for check in facts.checks for each in _check(check)]
     for case, rates in by_case.items():
         found += _case(case, rates, parts)
+    if facts.of(NODE).get("marks_its_end") is False:
+        found.append(
+            conclude(
+                "end_not_marked",
+                Verdict.INCONCLUSIVE,
+                "this version does not mark the end of its output, so test cases may be missing",
+                remedy="use version 0.6 or newer, or its --json",
+            )
+        )
     return [*found, *_passes(facts, found, parts)]
 
 

@@ -16,8 +16,8 @@ _COLUMNS = re.compile(r"^\s+\d+(?:\s+\d+)*\s*$")
 _ROW = re.compile(r"^\s*\d+(?P<values>(?:\s+(?:\d+\.\d+|N/A|nan|-?inf))+)\s*$")
 _VERSION = re.compile(r"^nvbandwidth Version: v?(?P<major>\d+)\.(?P<minor>\d+)", re.MULTILINE)
 _LAST_LINES = "NOTE: This tool reports current measured bandwidth"
-_SAYS_ITS_END = (0, 5)
-"""From this version on the note is printed last."""
+_MARKS_ITS_END = (0, 6)
+"""From this version on the note is printed last (main of nvbandwidth.cpp); before it came first."""
 _WRONG = "Invalid value when checking the pattern"
 _TROUBLE = re.compile(
     r"^(?:\[?CU(?:DA)?_ERROR\w*.*|\[?NVML_ERROR\w*.*|.*(?:Segmentation fault|core dumped|ASSERT\b).*)$"
@@ -66,7 +66,7 @@ def parse(text: str) -> Facts:
     ]
     return Facts(
         devices=tuple(devices) or _of(facts),
-        facts=tuple(facts),
+        facts=(*facts, Fact(subject=NODE, metric="marks_its_end", value=_marks_its_end(text))),
         checks=tuple(_check(case) for case in cases),
         missing=tuple(_missing(text, cases)),
         failures=tuple(f"nvbandwidth says: {each}" for each in troubles[:2]),
@@ -106,6 +106,11 @@ def _check(case: _Case) -> Check:
     )
 
 
+def _marks_its_end(text: str) -> bool:
+    version = _VERSION.search(text)
+    return version is None or (int(version["major"]), int(version["minor"])) >= _MARKS_ITS_END
+
+
 def _missing(text: str, cases: Sequence[_Case]) -> Iterator[str]:
     for case in cases:
         if not case.is_ended:
@@ -115,5 +120,5 @@ def _missing(text: str, cases: Sequence[_Case]) -> Iterator[str]:
     version = _VERSION.search(text)
     if version is None:
         yield "the first lines, which give the version, are missing"
-    elif (int(version["major"]), int(version["minor"])) >= _SAYS_ITS_END and _LAST_LINES not in text:
+    elif _marks_its_end(text) and _LAST_LINES not in text[text.rfind("\nRunning ") :]:
         yield "the note that ends the output is missing, so test cases may be too"

@@ -6,8 +6,8 @@ from pathlib import Path
 from fryer.imports.verdict import FileVerdict, judge_text, not_read
 from watchdog.vocabulary.errors import UsageError
 
-LIMIT_BYTES = 64 << 20
-"""nccl-tests' JSON with the times of each iteration of a thousand ranks takes some 20 MiB; all else far less."""
+LIMIT_BYTES = 32 << 20
+"""nccl-tests' JSON with the times of each iteration of a thousand ranks takes some 15 MiB; all else far less."""
 STDIN = "-"
 _PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -71,6 +71,25 @@ def test_a_test_case_that_did_not_run_is_told_and_one_that_failed_is_an_error(en
     assert judged(text).verdict is verdict
 
 
+def of_version_0_5(text: str) -> str:
+    """The note came first then."""
+    head, _, note = text.partition("NOTE:")
+    return head.replace("v0.8", "v0.5").replace("\nRunning", f"\nNOTE:{note}\nRunning", 1)
+
+
+def test_text_of_versions_that_do_not_mark_their_end_is_not_settled_unless_a_copy_is_slow() -> None:
+    good, slow = (made.nvbandwidth_text(host) for host in ((55.0,) * 4, (55.0, 55.0, 55.0, 20.0)))
+    assert judged(of_version_0_5(good)).verdict is Verdict.INCONCLUSIVE
+    assert judged(of_version_0_5(slow)).verdict is Verdict.FAIL
+
+
+def test_a_matrix_without_its_sum_is_missing_whatever_the_version() -> None:
+    cut = of_version_0_5(made.nvbandwidth_text()).partition("SUM")[0]
+    assert [reason.message for reason in judged(cut).reasons if reason.code == "cut_off"] == [
+        "host_to_device_memcpy_ce has begun and its matrix or the sum below it is missing"
+    ]
+
+
 def test_an_error_of_the_whole_run_is_an_error() -> None:
     found = judged(made.nvbandwidth_json(error="CUDA_ERROR_SYSTEM_NOT_READY", testcases=[]))
     assert (found.verdict, found.reasons[0].message) == (
