@@ -109,6 +109,7 @@ class _Conductor:
     ) -> None:
         self._plan = info.plan
         self._known = frozenset(info.plan.nodes)
+        self._version = versions().get("fryer", "?")
         self._hosts = hosts
         self._output = output
         self._stopper = stopper
@@ -268,12 +269,11 @@ class _Conductor:
                 return
 
     def _meet(self, hello: Hello) -> None:
-        ours = versions().get("fryer", "?")
         theirs = hello.versions.get("fryer", "?")
-        if hello.protocol != PROTOCOL or theirs != ours:
+        if hello.protocol != PROTOCOL or theirs != self._version:
             self._leave_out(
                 hello.node,
-                f"{hello.node} has Fryer {theirs} (protocol {hello.protocol}), the controller {ours} "
+                f"{hello.node} has Fryer {theirs} (protocol {hello.protocol}), the controller {self._version} "
                 f"(protocol {PROTOCOL})",
                 code="version_skew",
             )
