@@ -6,6 +6,7 @@ A file can't name a GPU or a node: in a collective all wait for the slowest. So 
 from collections.abc import Iterable, Sequence
 from statistics import median
 
+from fryer.collectives.busbw import bandwidths
 from fryer.collectives.cases import OPERATIONS
 from fryer.imports.conclusions import conclude
 from fryer.imports.facts import CollectiveFigure, CollectiveRun, Facts
@@ -80,20 +81,10 @@ def _not_verified(runs: Sequence[CollectiveRun]) -> Iterable[Conclusion]:
         )
 
 
-def bus_factor(operation: str, num_ranks: int) -> float:
-    """Bus over algorithm bandwidth (nccl-tests, doc/PERFORMANCE.md)."""
-    if operation == "all_reduce":
-        return 2 * (num_ranks - 1) / num_ranks
-    if operation in ("broadcast", "reduce", "sendrecv", "hypercube"):
-        return 1.0
-    return (num_ranks - 1) / num_ranks
-
-
 def _consistency(run: CollectiveRun) -> Iterable[Conclusion]:
     if run.operation not in OPERATIONS or run.num_ranks is None or run.num_ranks < 2:
         return
-    factor = bus_factor(run.operation, run.num_ranks)
-    off = [each for each in run.figures if _is_off(each, factor)]
+    off = [each for each in run.figures if _is_off(each, run.operation, run.num_ranks)]
     if off:
         first = off[0]
         yield conclude(
@@ -106,13 +97,13 @@ def _consistency(run: CollectiveRun) -> Iterable[Conclusion]:
         )
 
 
-def _is_off(figure: CollectiveFigure, factor: float) -> bool:
-    algbw = figure.algbw_bytes_per_second
-    if algbw is None or algbw < _ACCURATE:
+def _is_off(figure: CollectiveFigure, operation: str, num_ranks: int) -> bool:
+    """Its own size and time give other bandwidths; small ones are too coarsely rounded to tell."""
+    if not figure.seconds or figure.algbw_bytes_per_second is None or figure.algbw_bytes_per_second < _ACCURATE:
         return False
-    of_time = figure.size_bytes / figure.seconds if figure.seconds else algbw
-    pairs = ((of_time, algbw), (algbw * factor, figure.busbw_bytes_per_second))
-    return any(abs(told / expected - 1) > CONSISTENT_RATIO for expected, told in pairs)
+    algbw, busbw = bandwidths(operation, figure.size_bytes, num_ranks, figure.seconds)
+    pairs = ((figure.algbw_bytes_per_second, algbw), (figure.busbw_bytes_per_second, busbw))
+    return any(abs(told - computed) > CONSISTENT_RATIO * computed for told, computed in pairs)
 
 
 def _speed(run: CollectiveRun, stated: float | None) -> Iterable[Conclusion]:

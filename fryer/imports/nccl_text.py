@@ -63,6 +63,8 @@ def parse(text: str) -> Facts:
         elif runs:
             runs[-1].operation = runs[-1].operation or operation
             _take(runs[-1], line)
+    for run in runs:
+        run.operation = run.operation or operation_of_figures(run.figures, _num_ranks(run))
     missing = [sentence for index, run in enumerate(runs) for sentence in _missing(run, _name(run, index, runs))]
     if not runs:
         missing.append("the first lines of nccl-tests, which say what ran and on how many GPUs, are missing")
@@ -150,12 +152,16 @@ def _name(run: _Run, index: int, runs: Sequence[_Run]) -> str:
     return name if len(runs) == 1 else f"run {index + 1} ({name})"
 
 
+def _num_ranks(run: _Run) -> int | None:
+    """Of one group: with NCCL_TESTS_SPLIT several run side by side, and each prints its own table."""
+    return sum(1 for group in run.groups if group == run.groups[0]) or None
+
+
 def _frozen(run: _Run, name: str) -> CollectiveRun:
-    ranks = sum(1 for group in run.groups if group == run.groups[0]) or None
     return CollectiveRun(
         name=name,
-        operation=run.operation or operation_of_figures(run.figures, ranks),
-        num_ranks=ranks,
+        operation=run.operation,
+        num_ranks=_num_ranks(run),
         num_nodes=len(run.hosts) or None,
         parts=tuple(run.parts),
         figures=tuple(run.figures),

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import foreign_outputs as made
@@ -20,6 +21,7 @@ from watchdog.vocabulary.errors import UsageError
 GOOD = made.nccl_text([(8 << 30, 480.0, "0")])
 SLOW = made.nccl_text([(8 << 30, 300.0, "0")])
 WARN = made.nccl_text([(8 << 30, 450.0, "0")])
+DATA = Path(__file__).parents[3] / ".." / "shared" / "data"
 DOCS = Path(__file__).parents[3] / "docs" / "judge.md"
 
 
@@ -175,6 +177,22 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path) 
     (path,) = write(tmp_path, smi=text)
     output = run(path).output
     assert not any(sign in output for sign in ("\x1b", "\x07", "\x08"))
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"captured public data are not at {DATA}")
+def test_the_example_of_the_page_is_what_the_command_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = DOCS.read_text()
+    example = page.partition("## Example\n\n")[2].partition("\n## ")[0]
+    command, _, printed = textwrap.dedent(example).strip("\n").partition("\n")
+    monkeypatch.chdir(DATA)
+    assert run(*command.split()[3:]).output.strip("\n") == printed.strip("\n")
+    document = json.loads(page.partition("```json\n")[2].partition("\n```")[0])
+    assert json.loads(run("--json", document["files"][0]["file"]).output.splitlines()[-1]) == document
+
+
+def test_the_command_starts_without_heavy_libraries() -> None:
+    code = "import sys, fryer.imports.reading; print([m for m in ('torch', 'pynvml', 'sqlmodel') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", [each.name for each in FORMATS])
