@@ -8,6 +8,7 @@ from socket import gethostname
 from ClusterShell.NodeSet import NodeSet, NodeSetException
 
 from fryer.evidence import DeviceInfo
+from fryer.launchers import LOCAL, is_here
 from fryer.platform import discover, identity_info
 from fryer.workers import DeviceSpec
 from watchdog.clock import RunClock
@@ -26,7 +27,6 @@ SIMULATED = frozenset(
     | {"pcie_narrow"}
 )
 """Kinds of fault that a burn on one node meets."""
-LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Hardware:
 
 
 def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
-    """The nodes that ``--nodes`` means; raises `UsageError` for an empty or broken set, and for other machines."""
+    """The nodes that ``--nodes`` means; raises `UsageError` for an empty or broken set."""
     try:
         named = NodeSet(text)
         if len(named) > MOST_NODES:
@@ -58,15 +58,7 @@ def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
         raise UsageError("--nodes names no node; write for example --nodes localhost")
     if scenario is not None:
         return _simulated_nodes(nodes, scenario)
-    here = gethostname()
-    known = (*LOCAL, here, here.partition(".")[0])
-    others = [node for node in nodes if node not in known]
-    if others:
-        raise UsageError(
-            f"--nodes {text}: only this machine can be qualified so far ({here}, or localhost), not "
-            f"{others[0]}; run the command on each node, for example with srun or clush"
-        )
-    return (here,)
+    return (gethostname(),) if all(is_here(node) for node in nodes) else nodes
 
 
 def unconcerned(scenario: Scenario) -> tuple[str, ...]:

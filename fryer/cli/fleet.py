@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 class FleetOptions:
     """What only concerns many nodes."""
 
+    nodes: tuple[str, ...]
     scenario: str | None
     has_network: bool = True
+    launcher: str = "auto"
+    ssh_options: str = ""
+    remote_command: str | None = None
 
 
 def open_fleet(
@@ -54,15 +58,24 @@ def open_fleet(
 
 
 def _hosts(options: FleetOptions) -> Hosts:
-    from fryer.fleet.simulated import SimulatedHosts
-    from watchdog.simulator.scenario import load
+    if options.scenario is not None:
+        from fryer.fleet.simulated import SimulatedHosts
+        from watchdog.simulator.scenario import load
 
-    if options.scenario is None:
-        raise UsageError(
-            "only this machine (localhost) and simulated nodes can be qualified so far; run the command on each "
-            "node, for example with srun or clush"
-        )
-    return SimulatedHosts(load(options.scenario))
+        return SimulatedHosts(load(options.scenario))
+    from fryer.launchers import choose
+    from fryer.launchers.local import local_hosts
+    from fryer.launchers.ssh import ssh_hosts
+    from fryer.platform import versions
+
+    choice = choose(options.launcher, options.nodes)
+    print(f"launcher: {choice.launcher}, {choice.why}", file=sys.stderr)
+    fryer = versions()["fryer"]
+    if choice.launcher == "local":
+        return local_hosts(fryer=fryer)
+    if choice.launcher == "ssh":
+        return ssh_hosts(fryer=fryer, ssh_options=options.ssh_options, remote_command=options.remote_command)
+    raise UsageError("the Slurm launcher is not there yet; give --launcher ssh")
 
 
 def _output(*, as_json: bool) -> FleetOutput:

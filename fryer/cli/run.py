@@ -31,7 +31,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 - one parameter an option
-    nodes: Annotated[str, typer.Option(metavar="SET", help="Which nodes: localhost, or a node set of a scenario.")],
+    nodes: Annotated[str, typer.Option(metavar="SET", help="Which nodes: localhost, node[001-048], @group.")],
     duration: Annotated[
         str, typer.Option(metavar="TIME", help="How long to measure, all burns together: 90s, 10m, 2h.")
     ] = "60s",
@@ -80,6 +80,15 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     network: Annotated[
         bool, typer.Option("--network/--no-network", help="Of several nodes: also measure between them.")
     ] = True,
+    launcher: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="How other nodes are reached: auto, local, ssh, slurm."),
+    ] = "auto",
+    ssh_options: Annotated[str, typer.Option(metavar="WORDS", help="For ssh, as on its command line.")] = "",
+    remote_command: Annotated[
+        str | None,
+        typer.Option(metavar="WORDS", help="What starts Fryer on a node. Default: the path of this one."),
+    ] = None,
 ) -> None:
     """Qualify nodes: load every device, verify every result, and say with evidence which one is not fit.
 
@@ -96,6 +105,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         from fryer.cli.fleet import FleetOptions
         from fryer.fleet.simulated import unconcerned_in_fleet
         from fryer.hardware import parse_nodes, unconcerned
+        from fryer.launchers import is_here
         from fryer.outputs.html import check_path
         from fryer.plan import make_plan
         from watchdog.simulator.scenario import load
@@ -115,7 +125,16 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         )
         if report is not None:
             check_path(report)
-        fleet = FleetOptions(scenario=simulate, has_network=network) if len(plan.nodes) > 1 else None
+        fleet = None
+        if len(plan.nodes) > 1 or not (simulate or is_here(plan.nodes[0])):
+            fleet = FleetOptions(
+                nodes=plan.nodes,
+                scenario=simulate,
+                has_network=network,
+                launcher=launcher,
+                ssh_options=ssh_options,
+                remote_command=remote_command,
+            )
         left_aside = (unconcerned_in_fleet if fleet else unconcerned)(scenario) if scenario else ()
         if left_aside:
             print(f"fryer: these faults do not concern fryer run: {', '.join(left_aside)}", file=sys.stderr)
