@@ -63,6 +63,9 @@ def node_findings(state: State, settings: Settings) -> dict[str, NodeFinding]:
             finding = _convicted(state, node, convicts[node], is_most=is_most)
         elif finding is None and (node in state.pairs.suspects or node in below):
             finding = _undecided(state, node, settings)
+        elif finding is None and node in state.groups.left_alone:
+            words = proof.left_alone_proof(state, node)
+            finding = NodeFinding(node=node, verdict=Verdict.INCONCLUSIVE, code="unsplit", proof=words)
         elif finding is None and node in between:
             words = fleet.interplay_sentence(state, between[node])
             finding = NodeFinding(node=node, verdict=Verdict.WARN, code="unsplit", proof=words)

@@ -4,7 +4,7 @@ A half is filled up with nodes whose groups passed, so that the size, at which t
 half is bad any more, the pairs between them are measured.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from fryer.localisation.bisection import Group, GroupBlame
 from fryer.localisation.known import Pair
@@ -31,7 +31,7 @@ def next_groups(state: State, settings: Settings) -> tuple[list[Group], str]:
     free = dict.fromkeys(node for node in state.groups.passed if node in trusted)
     whys = ["groups of nodes that passed in pairs"] if groups else []
     for part, why in _parts(state.groups, trusted, rest):
-        filled = _fill(part, free, size, apart, _met(state.groups, part))
+        filled = _fill_up(part, free, state.groups, size, apart)
         if len(filled) == size or (not state.groups.passed and len(filled) > 2):
             groups.append(filled)
             whys.append(why)
@@ -49,6 +49,8 @@ def _parts(groups: GroupBlame, present: set[str], rest: Group) -> Iterable[tuple
     seen: set[str] = set()
     for _, left in groups.open_groups:
         here = tuple(node for node in left if node in present)
+        if len(here) == 1 and any(here[0] in pair for pair in groups.doubtful):
+            continue
         if here and seen.isdisjoint(here):
             seen.update(here)
             middle = (len(here) + 1) // 2
@@ -72,11 +74,6 @@ def _again(state: State) -> Iterable[tuple[Group, str]]:
                 yield measured.nodes, "bad groups again"
 
 
-def _met(groups: GroupBlame, part: Group) -> set[str]:
-    """Who stood in bad groups with a node that is suspect alone: it needs others, lest a path is taken for it."""
-    return {n for m, left in groups.open_groups if len(part) == 1 and left == part for n in m.nodes}
-
-
 def _apart(paths: Iterable[Pair]) -> Mapping[str, set[str]]:
     apart: dict[str, set[str]] = {}
     for a, b in paths:
@@ -85,15 +82,13 @@ def _apart(paths: Iterable[Pair]) -> Mapping[str, set[str]]:
     return apart
 
 
-def _fill(
-    part: Group, free: _Free, size: int, apart: Mapping[str, set[str]], last: Sequence[str] | set[str] = ()
-) -> Group:
-    """`part` with nodes of `free` that go with it, up to `size`, those of `last` last; what is used is free no more.
+def _fill(part: Group, free: _Free, size: int, apart: Mapping[str, set[str]]) -> Group:
+    """`part` with the first nodes of `free` that go with it, up to `size`; what is used is free no more.
 
-    Nothing is used when `part` itself is given and cannot be filled up.
+    Nothing is used when `part` is given and cannot be filled up.
     """
     taken = list(part)
-    for node in sorted(free, key=lambda name: name in last) if last else free:
+    for node in free:
         if len(taken) >= size:
             break
         if node not in taken and apart.get(node, set()).isdisjoint(taken):
@@ -102,3 +97,23 @@ def _fill(
         for node in taken:
             free.pop(node, None)
     return tuple(taken)
+
+
+def _fill_up(part: Group, free: _Free, groups: GroupBlame, size: int, apart: Mapping[str, set[str]]) -> Group:
+    """`part` with nodes of one good group, so that no path among these is to blame, else with a mixture.
+
+    Nodes that stood in a bad group with one of `part` come last, lest a path to one of them is taken for a node.
+    """
+    met = {node for m, _ in groups.open_groups if not set(part).isdisjoint(m.nodes) for node in m.nodes}
+    for group in groups.good:
+        fillers = dict.fromkeys(node for node in group if node in free and node not in met)
+        if len(filled := _fill(part, fillers, size, apart)) == size:
+            for node in filled:
+                free.pop(node, None)
+            return filled
+    ordered = dict.fromkeys(sorted(free, key=lambda node: node in met))
+    filled = _fill(part, ordered, size, apart)
+    if len(filled) == size:
+        for node in filled:
+            free.pop(node, None)
+    return filled

@@ -110,11 +110,12 @@ def _noise(known: Known, settings: Settings) -> float:
     """The usual scatter within one pair, or the assumed one if what is seen is not clearly larger.
 
     The lower quartile, since unsteady nodes spoil up to half of the pairs of a small fleet; one or two pairs say
-    nothing.
+    nothing. Of k pairs it has a relative error of about 0.5 / sqrt(k); five of these are clearly larger.
     """
     seen = sorted(_scatters(known.pairs.values()))
     usual = seen[len(seen) // 4] / _QUARTILE if len(seen) >= _LEAST_SCATTERS else 0.0
-    return usual if usual > 1.5 * settings.noise_ratio else settings.noise_ratio
+    surely = max(1.25, 1 + 2.5 / sqrt(len(seen))) if seen else 0.0
+    return usual if usual > surely * settings.noise_ratio else settings.noise_ratio
 
 
 def _scatters(measured: Iterable[Measured]) -> Iterable[float]:

@@ -18,8 +18,8 @@ partners that all fail with a node convict it: to a job it makes no difference.
 Single repeats. One repeat below 0.88 = 1 - 6 s (1e-9 by chance) beside one above 0.975 = 1 - 1.25 s (a 10 % slow group
 gets there in 2e-5 of repeats) is no noise: the pair is unsteady. Milder wobble is not told from noise.
 
-Where repeats scatter by more than 1.5 x the assumed noise, limits widen in proportion (2.5, 6 and 1.25 x what was
-seen).
+Where repeats scatter by clearly more than the assumed noise (`limits`), all limits widen in proportion: 2.5, 6 and 1.25
+x what was seen.
 """
 
 from dataclasses import dataclass
