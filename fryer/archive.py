@@ -5,7 +5,8 @@ columns in the store; long lists of equal things are packed by column; the rest 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, fields
+from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any
 
 from fryer.evidence import (
@@ -21,6 +22,7 @@ from fryer.exchange import (
     DocumentError,
     decode,
     encode,
+    field_names,
     field_types,
     result_from_json,
     result_to_json,
@@ -28,7 +30,7 @@ from fryer.exchange import (
     unspool,
 )
 from fryer.plan import Plan
-from fryer.records import Point, ProductDigest
+from fryer.records import Counted, Point, ProductDigest
 from fryer.result import RunInfo, RunResult
 from fryer.vote import software_of
 from watchdog.collectors.readings import GpuReading, HostReading
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 _PACKED: Mapping[str, type] = {
+    "counted": Counted,
     "digests": ProductDigest,
     "host_readings": HostReading,
     "own_past": PastMeasurement,
@@ -76,12 +79,13 @@ _DEVICE_COLUMNS = (
 _BUSY = "busy_ratios"
 _RUN_COLUMNS = ("info", "seconds", "evidence", "verdicts")
 _MEASUREMENT_COLUMNS = ("device", "burn", "case", "metric", "value", "spread_ratio", "steady_from_seconds", "digest")
+_MEASUREMENT_KNOWN = frozenset({*_MEASUREMENT_COLUMNS, "series"})
 
 
 def save(store: Store, result: RunResult) -> None:
     """Keep `result`; raises `StoreError`, after which `spool` is what is left to do."""
     try:
-        store.add(_stored(result))
+        store.add(_stored(result), _stored_nodes(result))
     except ValueError as error:  # text that is no Unicode, an instant that is none, verdicts of other devices
         raise StoreError(f"the result of run {result.info.run_id} can't be kept as it is: {error}") from error
 
@@ -162,7 +166,6 @@ def _past(figures: Sequence[Figure]) -> tuple[PastMeasurement, ...]:
 def _stored(result: RunResult) -> StoredRun:
     info = result.info
     versions = [node.versions.get("fryer") for node in result.evidence]
-    nodes = zip(result.evidence, result.verdicts, strict=True)
     return StoredRun(
         run_id=info.run_id,
         started_at=info.started_at,
@@ -172,9 +175,14 @@ def _stored(result: RunResult) -> StoredRun:
         command=info.command.encode(errors="backslashreplace").decode(),
         plan=encode(info.plan),
         fryer_version=next((version for version in versions if version), "unknown"),
-        nodes=tuple(_stored_node(evidence, verdict) for evidence, verdict in nodes),
-        more=_others(result, _RUN_COLUMNS),
+        more=_others(result, frozenset(_RUN_COLUMNS)),
     )
+
+
+def _stored_nodes(result: RunResult) -> Iterator[StoredNode]:
+    """One after the other: a fleet's nodes as rows take several times the memory of the result."""
+    for evidence, verdict in zip(result.evidence, result.verdicts, strict=True):
+        yield _stored_node(evidence, verdict)
 
 
 def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
@@ -187,7 +195,7 @@ def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
         interrupted=evidence.interrupted,
         versions=evidence.versions,
         reasons=tuple(encode(reason) for reason in verdict.reasons),
-        findings=_others(evidence, {*_COLUMNS, *_PACKED, _BY_DEVICE}),
+        findings=_others(evidence, frozenset({*_COLUMNS, *_PACKED, _BY_DEVICE})),
         devices=tuple(
             _stored_device(info, judgement) for info, judgement in zip(evidence.devices, verdict.devices, strict=True)
         ),
@@ -199,7 +207,7 @@ def _stored_node(evidence: NodeEvidence, verdict: NodeVerdict) -> StoredNode:
 def _stored_device(info: DeviceInfo, judgement: DeviceVerdict) -> StoredDevice:
     return StoredDevice(
         **_columns(info, _DEVICE_COLUMNS),
-        more=_others(info, _DEVICE_COLUMNS),
+        more=_others(info, frozenset(_DEVICE_COLUMNS)),
         verdict=judgement.verdict,
         reasons=tuple(encode(reason) for reason in judgement.reasons),
     )
@@ -208,8 +216,8 @@ def _stored_device(info: DeviceInfo, judgement: DeviceVerdict) -> StoredDevice:
 def _stored_measurement(measurement: Measurement) -> StoredMeasurement:
     return StoredMeasurement(
         **_columns(measurement, _MEASUREMENT_COLUMNS),
-        more={**_others(measurement, (*_MEASUREMENT_COLUMNS, "series")), **_busy(measurement)},
-        points=tuple((point.at_seconds, point.value) for point in measurement.series),
+        more={**_others(measurement, _MEASUREMENT_KNOWN), **_busy(measurement)},
+        points=tuple([(point.at_seconds, point.value) for point in measurement.series]),
     )
 
 
@@ -223,9 +231,15 @@ def _columns(thing: object, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(thing, name) for name in names}
 
 
-def _others(thing: Any, known: Collection[str]) -> dict[str, Any]:
+def _others(thing: Any, known: frozenset[str]) -> dict[str, Any]:
     """The fields of a dataclass that have no column, as JSON: new ones are kept before a migration gives them one."""
-    return {field.name: encode(getattr(thing, field.name)) for field in fields(thing) if field.name not in known}
+    kind: Any = type(thing)
+    return {name: encode(getattr(thing, name)) for name in _other_names(kind, known)}
+
+
+@cache
+def _other_names(kind: Any, known: frozenset[str]) -> tuple[str, ...]:
+    return tuple(name for name in field_names(kind) if name not in known)
 
 
 def _decode_others(kind: Any, others: Mapping[str, object]) -> dict[str, Any]:
@@ -244,18 +258,20 @@ def _recordings(evidence: NodeEvidence) -> Iterator[Recording]:
             yield Recording(source=source, device="", columns=_to_columns(kind, rows))
 
 
-def _to_columns(kind: type[Any], rows: Sequence[object]) -> dict[str, list[object]]:
+def _to_columns(kind: Any, rows: Sequence[object]) -> dict[str, list[object]]:
     """`rows` of the dataclass `kind` by column, without columns in which every row has the default."""
-    columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(kind)}
+    columns = {name: [getattr(row, name) for row in rows] for name in field_names(kind)}
+    defaults = _defaults(kind)
     return {
-        field.name: encode(columns[field.name])
-        for field in fields(kind)
-        if not _is_all_default(field, columns[field.name])
+        name: encode(column)
+        for name, column in columns.items()
+        if name not in defaults or any(value is not defaults[name] for value in column)
     }
 
 
-def _is_all_default(field: Field[Any], column: Sequence[object]) -> bool:
-    return field.default is not MISSING and all(value is field.default for value in column)
+@cache
+def _defaults(kind: Any) -> Mapping[str, object]:
+    return {field.name: field.default for field in fields(kind) if field.default is not MISSING}
 
 
 def _from_columns(kind: Any, columns: Mapping[str, Sequence[object]]) -> tuple[Any, ...]:

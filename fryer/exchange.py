@@ -11,13 +11,13 @@ strings ``NaN``, ``Infinity``, ``-Infinity``. A field with a default may be miss
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from fryer.result import RunResult
 from watchdog.vocabulary.errors import StoreError, UsageError
@@ -26,6 +26,8 @@ SCHEMA = "fryer/result"
 VERSION = 1
 
 T = TypeVar("T")
+_PLAIN = frozenset({str, int, bool, NoneType})
+_FLOAT = frozenset({float})
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -35,20 +37,31 @@ class DocumentError(ValueError):
 
 def encode(value: object) -> Any:  # noqa: PLR0911 - one line a kind
     """`value` (dataclasses, tuples, mappings, verdicts and plain values) as what `json.dumps` takes."""
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, float):
         return _encode_float(value)
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, bool | int | str):
         return value
     if is_dataclass(value):
-        return {field.name: encode(getattr(value, field.name)) for field in fields(value)}
+        return {name: encode(getattr(value, name)) for name in field_names(kind)}
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [encode(item) for item in value]
+        return _encode_list(value)
     # A judge's evidence is JSON-ready by contract. Should it once not be, its text is better than an hour's run lost.
     return str(value)
+
+
+def _encode_list(values: Sequence[object]) -> list[Any]:
+    """Most lists are columns of plain values, or of plain numbers, and stay as they are."""
+    kinds = set(map(type, values))
+    if kinds <= _PLAIN or (kinds == _FLOAT and all(map(math.isfinite, cast("Sequence[float]", values)))):
+        return list(values)
+    return [encode(value) for value in values]
 
 
 def _encode_float(value: float) -> float | str:
@@ -95,6 +108,12 @@ def _decode_fields(kind: Any, value: object, where: str) -> Any:
     ]:
         raise DocumentError(f"{where} has no field {missing[0]!r}")
     return kind(**{name: _decode(known[name], each, f"{where}.{name}") for name, each in found.items()})
+
+
+@cache
+def field_names(kind: Any) -> tuple[str, ...]:
+    """Names of the fields of the dataclass `kind`, in order."""
+    return tuple(field.name for field in fields(kind))
 
 
 @cache

@@ -4,7 +4,7 @@ Every method opens the file, does one transaction and closes it, so a `Store` ma
 thread, and used by many processes at once. Each raises `StoreError` in one sentence when the file or its disk fails.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from watchdog.store.connection import make_engine, make_file, make_shrinkable, r
 from watchdog.store.directory import is_on_network
 from watchdog.store.faults import DamagedError, damaged, explained, foreign, newer
 from watchdog.store.migrations import migrate
-from watchdog.store.rows import Figure, Outcome, RunSummary, StoredRun
+from watchdog.store.rows import Figure, Outcome, RunSummary, StoredNode, StoredRun
 from watchdog.store.tables import APPLICATION_ID, PROBE, RUN, SCHEMA
 from watchdog.vocabulary.errors import StoreError, UsageError
 
@@ -95,15 +95,15 @@ class Store:
             with writing(self.engine) as connection:
                 connection.execute(delete(PROBE))  # all of them: one may be left of a process that was killed here
 
-    def add(self, run: StoredRun) -> None:
-        """Keep `run`, whole or not at all, and on the disk when this returns.
+    def add(self, run: StoredRun, more_nodes: Iterable[StoredNode] = ()) -> None:
+        """Keep `run`, whole or not at all, and on the disk when this returns; `more_nodes` come after its own.
 
         Raises `StoreError` where a run of this id is kept already, `ValueError` for a run that contradicts itself.
         """
         with self._explained("write"), writing(self.engine) as connection:
             if connection.execute(select(RUN.c.id).where(RUN.c.id == run.run_id)).first():
                 raise StoreError(f"run {run.run_id} is kept in {self.path} already, and a result is never changed")
-            keeping.insert_run(connection, run)
+            keeping.insert_run(connection, run, more_nodes)
 
     def has(self, run_id: str) -> bool:
         """Whether the run with this whole id is kept."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import count
+from itertools import chain, count, islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, func, insert, select
@@ -14,6 +14,8 @@ from watchdog.store.tables import DEVICE, MEASUREMENT, NODE, RECORDING, RUN, SER
 from watchdog.vocabulary.verdicts import Verdict
 
 _Row = dict[str, Any]
+NODES_AT_ONCE = 32
+"""Nodes whose rows are in memory together: some MB."""
 
 
 def epoch_seconds(instant: str) -> float:
@@ -22,15 +24,13 @@ def epoch_seconds(instant: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def insert_run(connection: Connection, run: StoredRun) -> None:
-    """Write `run`. The caller holds the write lock, so ids can be dealt out here and every table takes one insert.
+def insert_run(connection: Connection, run: StoredRun, more_nodes: Iterable[StoredNode] = ()) -> None:
+    """Write `run`, and `more_nodes` after its own. The caller holds the write lock, so ids can be dealt out here.
 
-    Raises `ValueError` for a measurement of a device that the run does not list.
+    Nodes are written some at a time, so that those of a whole fleet need not be in memory as rows. Raises `ValueError`
+    for a measurement of a device that the run does not list.
     """
-    batches: dict[str, list[_Row]] = {table.name: [] for table in (NODE, DEVICE, MEASUREMENT, SERIES, RECORDING)}
     ids = {table.name: _free_ids(connection, table) for table in (NODE, DEVICE, MEASUREMENT, RECORDING)}
-    for node in run.nodes:
-        _add_node(batches, ids, run.run_id, node)
     connection.execute(
         insert(RUN),
         [
@@ -47,9 +47,14 @@ def insert_run(connection: Connection, run: StoredRun) -> None:
             }
         ],
     )
-    for table in (NODE, DEVICE, MEASUREMENT, SERIES, RECORDING):
-        if batches[table.name]:
-            connection.execute(insert(table), batches[table.name])
+    nodes = chain(run.nodes, more_nodes)
+    while some := list(islice(nodes, NODES_AT_ONCE)):
+        batches: dict[str, list[_Row]] = {table.name: [] for table in (NODE, DEVICE, MEASUREMENT, SERIES, RECORDING)}
+        for node in some:
+            _add_node(batches, ids, run.run_id, node)
+        for table in (NODE, DEVICE, MEASUREMENT, SERIES, RECORDING):
+            if batches[table.name]:
+                connection.execute(insert(table), batches[table.name])
 
 
 def _free_ids(connection: Connection, table: Table) -> "Iterator[int]":
