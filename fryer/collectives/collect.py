@@ -35,6 +35,10 @@ from fryer.fleet.orders import Collect, Collected
 
 PROGRESS_SECONDS = 2.0
 """Between two signs of life to the controller."""
+_HASTE_SECONDS = 0.5
+"""Between two that say different things, at least."""
+_GRACE_SECONDS = 1.0
+"""For ranks that are done to say so, where the first node ended before they could."""
 _LINGER_SECONDS = 5.0
 """How long the first node keeps its store after its own ranks are done, for the others to end."""
 _DEAD_SECONDS = 1.0
@@ -131,8 +135,11 @@ class _Part:
         self._part = 0
         self._joined: Joined | None = None
         self._broken = ""
+        self._lost: Lost | None = None
+        self._lost_at = 0.0
         self._heard = now
         self._told = 0.0
+        self._said = ""
         self._done_at: float | None = None
 
     def run(self) -> Collected:
@@ -182,8 +189,10 @@ class _Part:
                 self._rows.append(note.row)
             case Ended():
                 return self._ended(connection, note)
-            case Lost():
+            case Lost() if self._meeting.me == 0:
                 return self._answer(note.problem, note.missing)
+            case Lost():
+                self._lost, self._lost_at = note, time.monotonic()
             case Over():
                 return self._answer() if self._done_at is not None else None
         return None
@@ -223,13 +232,15 @@ class _Part:
 
     def _look_at_clock(self) -> Collected | None:
         now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS:
-            self._told = now
+        if now - self._told >= (PROGRESS_SECONDS if self._what == self._said else _HASTE_SECONDS):
+            self._told, self._said = now, self._what
             self._on_progress(self._what)
         if self._should_stop():
             return self._answer("stopped")
         if self._done_at is not None and now - self._done_at > _LINGER_SECONDS:
             return self._answer()
+        if self._lost and now - self._lost_at > _GRACE_SECONDS:
+            return self._answer(self._lost.problem, self._lost.missing)
         if now > self._deadline:
             return self._answer(f"the {self._order.seconds:g} s of this measurement were over during {self._what!r}")
         return self._silent_warden(now)

@@ -22,6 +22,8 @@ from watchdog.vocabulary.errors import UsageError
 DTYPES = {"float": torch.float32, "half": torch.float16, "bfloat16": torch.bfloat16, "int32": torch.int32}
 _TIMED_SHARE = 0.6
 """Of a measurement's time, what its timed iterations may take; warm-up takes at most a third of that."""
+_ESTIMATES = 3
+"""Iterations that are timed alone at most, to find out how many fit."""
 _ALIGNMENT_BYTES = 512
 
 
@@ -172,19 +174,26 @@ def label(case: CollectiveCase) -> str:
 def _warm_up(ranks: Ranks, case: CollectiveCase, buffers: _Buffers, left: int) -> CollectiveCase:
     """Run the first iterations, and fit the case into its share of the time that is left.
 
-    The first iteration connects ranks, so the second one says how long one takes, where there is to be a second.
+    The first iteration connects ranks and says little of how long one takes: where it leaves no time for all, two more
+    are asked.
     """
-    took = _once(ranks, case, buffers)
-    if case.warmup > 1:
-        took = _once(ranks, case, buffers)
-    longest, less = _agree(ranks, [took, time.monotonic() - ranks.deadline if ranks.rank == 0 else float("-inf")])
-    fits = _TIMED_SHARE * max(0.0, -less) / left / max(longest, 1e-9)
-    iterations = max(1, int(min(case.iterations, fits)))
-    warmup = int(min(max(case.warmup, 1), 1 + (case.warmup > 1) + fits / 3))
-    for _ in range(warmup - 1 - (case.warmup > 1)):
+    shortest, fits = float("inf"), 0.0
+    for ran in range(1, _ESTIMATES + 1):  # noqa: B007 - how many there were is told
+        took, less = _agree(ranks, [_once(ranks, case, buffers), _seconds_over(ranks)])
+        shortest = min(shortest, took)
+        fits = _TIMED_SHARE * max(0.0, -less) / left / max(shortest, 1e-9)
+        if fits >= case.iterations + case.warmup:
+            break
+    warmup = max(ran, int(min(case.warmup, fits / 3)))
+    for _ in range(warmup - ran):
         ranks.exchange.run(case.operation, buffers.send, buffers.receive)
     _finish(ranks)
-    return replace(case, iterations=iterations, warmup=warmup)
+    return replace(case, iterations=max(1, int(min(case.iterations, fits))), warmup=warmup)
+
+
+def _seconds_over(ranks: Ranks) -> float:
+    """Seconds since the deadline, so mostly negative; rank 0's clock counts for all."""
+    return time.monotonic() - ranks.deadline if ranks.rank == 0 else float("-inf")
 
 
 def _once(ranks: Ranks, case: CollectiveCase, buffers: _Buffers) -> float:

@@ -10,7 +10,6 @@ import json
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from multiprocessing.connection import Connection
 
 import torch
@@ -22,7 +21,7 @@ from fryer.collectives.signs import open_store, read_signs, sign_key
 
 _JOIN_POLL_SECONDS = 0.1
 _LINGER_SECONDS = 5.0
-"""For the others to read what was judged, before the store goes."""
+"""For the others to read what was judged, and to end, before the store goes."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -32,7 +31,7 @@ def watch(connection: Connection, meeting: Meeting) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         connection.send(_Warden(connection, meeting).run())
-        connection.poll(_LINGER_SECONDS)  # the worker closes its end when it needs this node's store no more
+        connection.poll(_LINGER_SECONDS)  # the worker ends this process when it needs the store no more
     except (BrokenPipeError, ConnectionResetError, EOFError):
         return
     finally:
@@ -123,7 +122,7 @@ class _Warden:
             self._connection.send(Watching())
             told = self._judge(roll, keys) if self._is_judge else self._judgement()
             if told:
-                return self._tell(told) if told.problem else self._over()
+                return self._tell(told) if told.problem else Over()
 
     def _judge(self, roll: Roll, keys: Sequence[str]) -> Loss | None:
         now = time.monotonic()
@@ -139,16 +138,22 @@ class _Warden:
         if self._is_judge or not self._store.check([self._verdict_key]):
             return None
         problem, missing = json.loads(self._store.get(self._verdict_key))
+        self._store.set(self._read_key(self._meeting.me), "")
         return Loss(problem=problem, missing=tuple(missing))
 
     def _tell(self, loss: Loss) -> Lost:
         if self._is_judge:
-            self._store.set(self._verdict_key, json.dumps(list(asdict(loss).values())))
+            self._store.set(self._verdict_key, json.dumps([loss.problem, loss.missing]))
+            self._wait_for_readers(loss.missing)
         return Lost(loss.problem, loss.missing)
 
-    def _over(self) -> Over:
-        self._tell(Loss(problem=""))
-        return Over()
+    def _wait_for_readers(self, missing: Sequence[str]) -> None:
+        """Until all others know, so that none takes the store's end for the fault."""
+        nodes = self._meeting.nodes
+        keys = [self._read_key(place) for place, node in enumerate(nodes) if place and node not in missing]
+        give_up = time.monotonic() + _LINGER_SECONDS
+        while keys and time.monotonic() < give_up and not self._store.check(keys):
+            time.sleep(_JOIN_POLL_SECONDS)
 
     def _pass_on_deaths(self) -> None:
         """Wait one period for word of the worker that a rank of this node has died."""
@@ -160,6 +165,9 @@ class _Warden:
         sign = parse_sign(self._store.get(key))
         gone = Sign(number=sign.number + 1, step=sign.step, state=DIED, what=died.what)
         self._store.set(key, gone.to_text())
+
+    def _read_key(self, place: int) -> str:
+        return f"{self._meeting.key}/read/{place}"
 
     def _node_key(self, place: int) -> str:
         return f"{self._meeting.key}/node/{place}"

@@ -94,5 +94,5 @@ def test_no_case_takes_more_than_its_size(operation: str, size: int, num_ranks: 
 def test_unknown_words_name_the_nearest_known() -> None:
     with pytest.raises(UsageError, match="did you mean 'all_reduce'"):
         bandwidths("allreduce", 8, 2, 1.0)
-    with pytest.raises(UsageError, match="did you mean .bfloat16"):
+    with pytest.raises(UsageError, match="did you mean 'bfloat16'"):
         extent(CollectiveCase(operation="reduce", size_bytes=8, dtype="bfloat-16"), 2)
