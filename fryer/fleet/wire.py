@@ -30,8 +30,9 @@ MARK = f'{{"schema":"{SCHEMA}",'
 """How each line of ours begins, in every version. Chatter without a line's end may stand before it."""
 SHORTEST_PIECE_BYTES = 300
 """Below this a piece is mostly envelope."""
-MOST_BYTES = 64 * 2**20
-"""Of one line, whole or put together again: evidence of a node is a few MB."""
+MOST_BYTES = 256 * 2**20
+"""Of one line, whole or put together again. Evidence of a node is a few MB, and a tenth of that in pieces; that of
+eight GPUs that changed state all day comes near it."""
 MOST_OPEN = 4096
 """Lines in pieces that may be under way at once on one stream: one a node where a stream carries all nodes."""
 _SHOWN = 160

@@ -126,7 +126,11 @@ class NodeLines:
                 return self._ssh_said(exit_code) or self._why_not_started(exit_code) or self._why_it_died(exit_code)
 
     def _why_it_died(self, exit_code: int | None) -> tuple[str, str]:
-        return "died", f"{self.node}: its worker {_how(exit_code, is_ssh=self._is_ssh)}{self._last()}"
+        if signal := _signal(exit_code, is_ssh=self._is_ssh):
+            return "died", f"{self.node}: its worker {signal}; look at dmesg there: out of memory, or a crash?"
+        if exit_code is None:
+            return "died", f"{self.node}: its worker was lost{self._last()}"
+        return "died", f"{self.node}: its worker ended by itself with exit code {exit_code}{self._last()}"
 
     def _why_not_started(self, exit_code: int | None) -> tuple[str, str] | None:
         node = self.node
@@ -162,11 +166,10 @@ class NodeLines:
         return f": {lines[-1].strip()}" if lines else ""
 
 
-def _how(exit_code: int | None, *, is_ssh: bool) -> str:
-    if exit_code is None:
-        return "was lost"
-    if exit_code < 0 or exit_code > 128:
-        if is_ssh and exit_code == SSH_FAILED:
-            return "was killed by a signal, or ssh was"
-        return f"was killed by signal {-exit_code if exit_code < 0 else exit_code - 128}"
-    return f"ended by itself with exit code {exit_code}"
+def _signal(exit_code: int | None, *, is_ssh: bool) -> str:
+    """How a signal ended it; empty where none did. What is on stderr then is of those that it left behind."""
+    if is_ssh and exit_code == SSH_FAILED:
+        return "was killed by a signal, or ssh was"
+    if exit_code is None or 0 <= exit_code <= 128:
+        return ""
+    return f"was killed by signal {-exit_code if exit_code < 0 else exit_code - 128}"
