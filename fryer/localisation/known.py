@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import isfinite
 from statistics import median
 
 from fryer.localisation.words import Trial
 
 Pair = tuple[str, str]
 """Two names in the order of `sorted`."""
+_LEAST, _MOST = 1.0, 1e18
+"""No rate lies outside, in bytes per second: a value that does, or that is no number, was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Known:
 
 
 def gather(trials: Iterable[Trial], rail: int | None) -> Known:
-    """Pool the trials of `rail` (None: of all GPUs together). Values that are no positive numbers count as missing."""
+    """Pool the trials of `rail` (None: of all GPUs together). Values that are no rates count as missing."""
     own = [trial for trial in trials if trial.rail == rail]
     seen = _last_seen(own)
     absences: defaultdict[str, list[tuple[str, ...]]] = defaultdict(list)
@@ -88,7 +89,7 @@ def _last_seen(trials: Iterable[Trial]) -> dict[str, int]:
 
 
 def _pool(nodes: tuple[str, ...], trials: Sequence[Trial]) -> Measured:
-    good = [tuple(value for value in trial.values if isfinite(value) and value > 0) for trial in trials]
+    good = [tuple(value for value in trial.values if _LEAST < value < _MOST) for trial in trials]
     broken = [
         bool(trial.problem) or not values or len(values) < len(trial.values) or bool(trial.missing)
         for trial, values in zip(trials, good, strict=True)

@@ -123,4 +123,4 @@ def _scatters(measured: Iterable[Measured]) -> Iterable[float]:
     for m in measured:
         if len(m.values) >= 3:
             mean = sum(m.values) / len(m.values)
-            yield sqrt(sum((value - mean) ** 2 for value in m.values) / (len(m.values) - 1)) / mean
+            yield sqrt(sum((value / mean - 1) ** 2 for value in m.values) / (len(m.values) - 1))

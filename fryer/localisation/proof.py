@@ -93,9 +93,10 @@ def _group_proof(state: State, node: str, outcome: Outcome) -> str:
 def left_alone_proof(state: State, node: str) -> str:
     """A node that alone is suspect in bad groups, when paths to other members may be the cause too."""
     bad = [m for m in state.known.groups if node in m.nodes and state.limits.outcome(m) is not Outcome.PASSED]
+    groups = "1 bad group" if len(bad) == 1 else f"{len(bad)} bad groups"
     return (
-        f"{node} passed in pairs and was in {len(bad)} bad groups, whose other members passed in groups without it; "
-        "measure its pairs with them to tell it from the paths to them"
+        f"{node} passed in pairs and was in {groups}, whose other members passed in groups without it; measure its "
+        "pairs with them to tell it from the paths to them"
     )
 
 
