@@ -1,5 +1,6 @@
 """From what all nodes said to one result: each node's own verdict, what its peers and the network add. Pure."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from fryer.fleet.peers import compare_nodes
 from fryer.judges.busy import excuse
 from fryer.judges.conclusion import NODE, Conclusion
 from fryer.localise import Localisation, NodeFinding
+from fryer.plan import Plan
 from fryer.records import Problem
 from fryer.result import Network, RunInfo, RunResult
 from fryer.verdict import LIMITS, join, judge
@@ -59,7 +61,8 @@ def merge(info: RunInfo, seconds: float, gathered: Gathered, own: Mapping[str, N
     found = gathered.localisation
     by_node = {finding.node: finding for finding in found.nodes} if found else {}
     verdicts = tuple(
-        _verdict(each, own.get(each.node), gathered.ended.get(each.node), by_node.get(each.node)) for each in evidence
+        _verdict(each, own.get(each.node), gathered.ended.get(each.node), by_node.get(each.node), info.plan)
+        for each in evidence
     )
     return RunResult(
         info=info,
@@ -83,13 +86,13 @@ def _no_evidence(node: str, gathered: Gathered) -> NodeEvidence:
 
 
 def _verdict(
-    evidence: NodeEvidence, own: NodeVerdict | None, ended: Ended | None, finding: NodeFinding | None
+    evidence: NodeEvidence, own: NodeVerdict | None, ended: Ended | None, finding: NodeFinding | None, plan: Plan
 ) -> NodeVerdict:
     if own is None:
         first = evidence.problems[0]
         reasons = () if ended else (Reason(code=first.code, verdict=first.verdict, message=first.message, evidence={}),)
         own = NodeVerdict(node=evidence.node, verdict=first.verdict, devices=(), reasons=reasons)
-    more = [*([_of_end(ended)] if ended else []), *([_of_network(finding)] if finding else [])]
+    more = [*([_of_end(ended)] if ended else []), *([_of_network(finding, plan)] if finding else [])]
     return join(own, [Conclusion(device=NODE, reason=reason) for reason in more])
 
 
@@ -103,11 +106,15 @@ def _of_end(ended: Ended) -> Reason:
     )
 
 
-def _of_network(finding: NodeFinding) -> Reason:
+def _of_network(finding: NodeFinding, plan: Plan) -> Reason:
+    partners = finding.evidence.get("partners")
+    nodes = [finding.node, *(partners if isinstance(partners, Mapping) else ())]
+    words = ["fryer", "run", "--nodes", ",".join(nodes), *(["--simulate", plan.scenario] if plan.scenario else [])]
     return Reason(
         code=finding.code,
         verdict=finding.verdict,
         message=finding.proof,
         evidence=finding.evidence,
         remedy=_REMEDIES.get(finding.code, ""),
+        repeat=shlex.join(words) if len(nodes) > 1 else "",
     )
