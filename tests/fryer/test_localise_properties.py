@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import inf, nan
 
 from faulty_network import HEALTHY, World, names
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fryer.localise import Round, Settings, Trial, localise, next_round
@@ -12,6 +12,8 @@ from watchdog.vocabulary.verdicts import Verdict
 
 PLATFORM = Settings(expected_bytes_per_second=HEALTHY)
 ALONE = Settings()
+UNTIMED = settings(deadline=None)
+"""A busy machine is no failure."""
 FACTORS = st.sampled_from((0.1, 0.5, 0.9))
 
 
@@ -42,6 +44,7 @@ def failed(world: World, settings: Settings) -> tuple[set[str], list[Round]]:
     return {finding.node for finding in said.nodes if finding.verdict is Verdict.FAIL}, rounds
 
 
+@UNTIMED
 @given(fleets(most=40, bad_share=0.5))
 def test_with_the_platforms_figure_any_bad_nodes_below_half_are_all_named_and_nobody_else(
     fleet: tuple[tuple[str, ...], dict[str, float]],
@@ -50,6 +53,7 @@ def test_with_the_platforms_figure_any_bad_nodes_below_half_are_all_named_and_no
     assert failed(World(nodes=nodes, slow=bad), PLATFORM)[0] == set(bad)
 
 
+@UNTIMED
 @given(fleets(most=40, bad_share=0.3))
 def test_without_any_figure_up_to_three_tenths_bad_nodes_are_all_named_and_nobody_else(
     fleet: tuple[tuple[str, ...], dict[str, float]],
@@ -58,6 +62,7 @@ def test_without_any_figure_up_to_three_tenths_bad_nodes_are_all_named_and_nobod
     assert failed(World(nodes=nodes, slow=bad), ALONE)[0] == set(bad)
 
 
+@UNTIMED
 @given(st.data())
 def test_two_bad_paths_at_each_node_fail_no_healthy_one_and_hide_no_bad_one(data: st.DataObject) -> None:
     nodes, bad = data.draw(fleets(most=16, bad_share=0.3).filter(lambda fleet: len(fleet[0]) >= 8))
@@ -65,6 +70,7 @@ def test_two_bad_paths_at_each_node_fail_no_healthy_one_and_hide_no_bad_one(data
     assert failed(World(nodes=nodes, slow=bad, slow_paths=paths), PLATFORM)[0] == set(bad)
 
 
+@UNTIMED
 @given(st.data())
 def test_two_bad_paths_in_a_fleet_with_groups_fail_no_healthy_node_and_hide_no_bad_one(data: st.DataObject) -> None:
     nodes, bad = data.draw(fleets(most=48, bad_share=0.3).filter(lambda fleet: len(fleet[0]) >= 17))
@@ -72,6 +78,7 @@ def test_two_bad_paths_in_a_fleet_with_groups_fail_no_healthy_node_and_hide_no_b
     assert failed(World(nodes=nodes, slow=bad, slow_paths=paths), PLATFORM)[0] == set(bad)
 
 
+@UNTIMED
 @given(fleets(most=48, bad_share=0.9), st.integers(0, 5), st.integers(0, 9))
 def test_groups_are_disjoint_and_of_the_fleet_and_rounds_stay_within_their_bound(
     fleet: tuple[tuple[str, ...], dict[str, float]], num_broken: int, seed: int
@@ -102,6 +109,7 @@ GARBAGE = st.builds(
 )
 
 
+@UNTIMED
 @given(st.lists(GARBAGE, max_size=25), st.integers(0, 20), st.lists(GARBAGE_VALUES, max_size=3))
 def test_any_answers_come_to_an_end_and_to_a_finding_for_all_that_did_not_pass(
     garbage: list[Trial], count: int, values: list[float]
