@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fryer.evidence import NodeEvidence, PastMeasurement
     from fryer.fleet.conductor import Past
     from fryer.fleet.hosts import Hosts
+    from fryer.fleet.merge import Gathered
     from fryer.outputs.fleet import FleetOutput
     from fryer.outputs.fleet_guarded import FleetGuarded
     from fryer.result import RunInfo, RunResult
@@ -32,6 +33,8 @@ class FleetOptions:
     launcher: str = "auto"
     ssh_options: str = ""
     remote_command: str | None = None
+    known: Gathered | None = None
+    """What an earlier, unfinished run of this id has."""
 
 
 def open_fleet(
@@ -39,20 +42,28 @@ def open_fleet(
 ) -> tuple[FleetGuarded, Callable[[RunInfo], RunResult]]:
     """The output, and what carries a run out. Raises `UsageError`."""
     from fryer.fleet.conductor import NetworkPlan, conduct
+    from fryer.fleet.journal import Journal
     from fryer.outputs.fleet_guarded import FleetGuarded
 
     hosts = _hosts(options)
     output = FleetGuarded(_output(as_json=as_json), lambda: stopper.stop("nobody reads the output any more"))
 
     def carry_out(info: RunInfo) -> RunResult:
-        return conduct(
-            info,
-            hosts,
-            output,
-            stopper,
-            past=_past(store, is_simulated=options.scenario is not None),
-            network=NetworkPlan() if options.has_network else None,
-        )
+        journal = Journal(store.path.parent, info, options.known) if store else None
+        try:
+            return conduct(
+                info,
+                hosts,
+                output,
+                stopper,
+                past=_past(store, is_simulated=options.scenario is not None),
+                network=NetworkPlan() if options.has_network else None,
+                known=options.known,
+                keep=journal.keep if journal else lambda _: None,
+            )
+        finally:
+            if journal:
+                journal.close()
 
     return output, carry_out
 

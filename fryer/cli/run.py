@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fryer.cli.fleet import FleetOptions
+    from fryer.fleet.merge import Gathered
     from fryer.hardware import Hardware
     from fryer.outputs import Output
     from fryer.outputs.fleet_guarded import FleetGuarded
@@ -31,7 +32,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 - one parameter an option
-    nodes: Annotated[str, typer.Option(metavar="SET", help="Which nodes: localhost, node[001-048], @group.")],
+    nodes: Annotated[
+        str, typer.Option(metavar="SET", help="Which nodes: localhost, node[001-048], @group.", show_default=False)
+    ] = "",
     duration: Annotated[
         str, typer.Option(metavar="TIME", help="How long to measure, all burns together: 90s, 10m, 2h.")
     ] = "60s",
@@ -84,6 +87,10 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         str,
         typer.Option(metavar="NAME", help="How other nodes are reached: auto, local, ssh, slurm."),
     ] = "auto",
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with a run over many nodes that was cut off; all else is as it was."),
+    ] = None,
     ssh_options: Annotated[str, typer.Option(metavar="WORDS", help="For ssh, as on its command line.")] = "",
     remote_command: Annotated[
         str | None,
@@ -112,8 +119,11 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         from watchdog.vocabulary.units import parse_duration
         from watchdog.vocabulary.verdicts import exit_code
 
+        store = _open_store(state) if keep and resume else None
+        plan, known = _unfinished(store, resume, nodes) if resume else (None, None)
+        simulate = plan.scenario if plan else simulate
         scenario = load(simulate) if simulate else None
-        plan = make_plan(
+        plan = plan or make_plan(
             nodes=parse_nodes(nodes, scenario),
             seconds=parse_duration(duration),
             dtypes=_words(dtypes),
@@ -134,12 +144,15 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
                 launcher=launcher,
                 ssh_options=ssh_options,
                 remote_command=remote_command,
+                known=known,
             )
         left_aside = (unconcerned_in_fleet if fleet else unconcerned)(scenario) if scenario else ()
         if left_aside:
             print(f"fryer: these faults do not concern fryer run: {', '.join(left_aside)}", file=sys.stderr)
-        store = _open_store(state) if keep else None
+        store = store or (_open_store(state) if keep else None)
         is_kept, result, error = _carry_out(plan, fleet, store, stopper, as_json=as_json)
+    if fleet and store and is_kept:
+        _close_journals(store, result, resume, is_over=stopper.reason is None)
     if report is not None:
         from fryer.outputs.html import write
 
@@ -159,6 +172,28 @@ def _open_store(state: Path | None) -> Store:
     from watchdog.store import Store, default_directory
 
     return Store.open(state or default_directory())
+
+
+def _unfinished(store: Store | None, run: str, nodes: str) -> tuple[Plan, Gathered]:
+    """The plan of a run that was cut off, and what it has."""
+    from fryer.fleet.journal import resume
+
+    if store is None or nodes:
+        raise UsageError("--resume goes on as the run began: leave out --nodes and --no-keep")
+    info, known = resume(store.path.parent, run)
+    return info.plan, known
+
+
+def _close_journals(store: Store, result: RunResult, resumed: str | None, *, is_over: bool) -> None:
+    """What is in the store needs no journal; a run that was stopped can go on."""
+    from fryer.fleet.journal import discard, unfinished
+
+    directory, own = store.path.parent, result.info.run_id
+    for run in unfinished(directory):
+        if (run == own and is_over) or (resumed and run != own and run.startswith(resumed)):
+            discard(directory, run)
+    if not is_over:
+        print(f"fryer: stopped early; to go on: fryer run --resume {own}", file=sys.stderr)
 
 
 def _carry_out(

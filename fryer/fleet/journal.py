@@ -1,0 +1,110 @@
+"""What an unfinished run over many nodes has so far, on the disk: so that it can go on where it was cut off.
+
+One file a run, ``unfinished/RUN.jsonl`` beside the store: a line for the run, one for each node that ended its burns,
+one for each group that measured. It is gone once the result is in the store.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fryer.evidence import NodeEvidence
+from fryer.exchange import DocumentError, decode, encode
+from fryer.fleet.merge import Gathered
+from fryer.localise import Trial
+from fryer.result import Network, RunInfo
+from watchdog.vocabulary.errors import StoreError, UsageError
+
+SCHEMA, VERSION = "fryer/unfinished", 1
+_DIRECTORY = "unfinished"
+
+
+class Journal:
+    """The open file of one run; each piece is on the disk when `keep` returns."""
+
+    def __init__(self, directory: Path, info: RunInfo, known: Gathered | None = None) -> None:
+        """Begin the file, with what an earlier run has found. Raises `StoreError`."""
+        self.path = directory / _DIRECTORY / f"{info.run_id}.jsonl"
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a")
+        except OSError as error:
+            raise StoreError(
+                f"can't write {self.path}: {error.strerror}; give another directory with --state"
+            ) from error
+        self._write({"type": "run", "schema": SCHEMA, "version": VERSION, "info": encode(info)})
+        if known is not None:
+            for evidence in known.evidence.values():
+                self.keep(evidence)
+            for trial in known.network.trials if known.network else ():
+                self.keep(trial)
+
+    def keep(self, piece: NodeEvidence | Trial) -> None:
+        """One more piece. A disk that is full ends the journal, not the run."""
+        kind = "trial" if isinstance(piece, Trial) else "evidence"
+        self._write({"type": kind, kind: encode(piece)})
+
+    def close(self) -> None:
+        """Leave it for `--resume`."""
+        self._file.close()
+
+    def _write(self, document: dict[str, Any]) -> None:
+        try:
+            self._file.write(json.dumps(document, allow_nan=False) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except (OSError, ValueError):  # closed already by an earlier failure
+            self._file.close()
+
+
+def discard(directory: Path, run_id: str) -> None:
+    """The run is in the store."""
+    (directory / _DIRECTORY / f"{run_id}.jsonl").unlink(missing_ok=True)
+
+
+def unfinished(directory: Path) -> Sequence[str]:
+    """Ids of runs that did not come to their end, newest last."""
+    found = sorted((directory / _DIRECTORY).glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    return [path.stem for path in found]
+
+
+def resume(directory: Path, start: str) -> tuple[RunInfo, Gathered]:
+    """The unfinished run whose id begins with `start`, and what it has. Raises `UsageError`, `StoreError`."""
+    found = [run for run in unfinished(directory) if run.startswith(start)]
+    if len(found) != 1:
+        there = f"unfinished are {', '.join(found or unfinished(directory)) or 'none'}"
+        raise UsageError(
+            f"--resume {start}: {'more than one run begins' if found else 'no unfinished run begins'} so; {there}"
+        )
+    path = directory / _DIRECTORY / f"{found[0]}.jsonl"
+    info: RunInfo | None = None
+    evidence: dict[str, NodeEvidence] = {}
+    trials: list[Trial] = []
+    try:
+        for document in _documents(path):
+            match document.get("type"):
+                case "run":
+                    info = decode(RunInfo, document["info"])
+                case "evidence":
+                    piece = decode(NodeEvidence, document["evidence"])
+                    evidence[piece.node] = piece
+                case "trial":
+                    trials.append(decode(Trial, document["trial"]))
+    except (OSError, DocumentError, KeyError) as error:
+        raise StoreError(f"{path} can't be read: {error}; begin a new run") from error
+    if info is None:
+        raise StoreError(f"{path} does not say which run it is of; begin a new run")
+    return info, Gathered(evidence=evidence, network=Network(trials=tuple(trials)))
+
+
+def _documents(path: Path) -> Sequence[dict[str, Any]]:
+    """All whole lines: the last one may have been cut off by whatever ended the run."""
+    documents = []
+    for line in path.read_text().splitlines():
+        try:
+            documents.append(json.loads(line))
+        except ValueError:
+            break
+    return documents
