@@ -23,6 +23,8 @@ from watchdog.vocabulary.errors import UsageError
 
 _PR_SET_PDEATHSIG = 1
 _LEAST_SECONDS = 1.0
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+"""What torch says on GPUs, and on processors."""
 
 
 def work(connection: Connection, task: RankTask) -> None:
@@ -70,11 +72,12 @@ class _Rank:
             self._step("the end")
             dist.barrier()
             dist.destroy_process_group()
-        except torch.OutOfMemoryError as why:
-            return BROKE, f"not enough memory for {max(case.size_bytes for case in self._task.cases)} B: {_gist(why)}"
         except (UsageError, ValueError, MemoryError) as why:
             return BROKE, _gist(why)
         except RuntimeError as why:  # torch names no finer error for a lost peer
+            if any(sign in str(why) for sign in _NO_MEMORY):
+                largest = max(case.size_bytes for case in self._task.cases)
+                return BROKE, f"no memory for two buffers of {largest} B: measure smaller sizes ({_gist(why)})"
             return ALONE, _gist(why)
         return DONE, ""
 

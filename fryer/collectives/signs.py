@@ -11,14 +11,18 @@ from fryer.collectives.notes import Meeting
 from fryer.collectives.roll import DONE, RUNNING, STARTING, Patience, Sign, parse_sign
 
 _RETRY_SECONDS = 0.2
+_PORT_SECONDS = 5.0
+"""How long is waited for a port that is taken."""
 
 
 def open_store(meeting: Meeting, *, serve: bool = False) -> TCPStore:
     """The store of the group; `serve` it or wait up to `join_seconds` for it.
 
-    Raises RuntimeError (torch's DistError) where nobody answers, or where the port is taken.
+    Raises RuntimeError (torch's DistError) where nobody answers, or where the port stays taken.
     """
-    give_up = time.monotonic() + meeting.join_seconds
+    # The store of the order before may be about to end.
+    patience = min(_PORT_SECONDS, meeting.join_seconds) if serve else meeting.join_seconds
+    give_up = time.monotonic() + patience
     while True:
         try:
             store = TCPStore(
@@ -29,7 +33,7 @@ def open_store(meeting: Meeting, *, serve: bool = False) -> TCPStore:
                 timeout=timedelta(seconds=max(1.0, give_up - time.monotonic())),
             )
         except RuntimeError:
-            if serve or time.monotonic() > give_up:
+            if time.monotonic() > give_up:
                 raise
             time.sleep(_RETRY_SECONDS)
             continue

@@ -122,6 +122,13 @@ def test_groups_of_one_order_measure_at_the_same_time() -> None:
     ]
 
 
+def test_orders_that_follow_each_other_may_use_the_same_port() -> None:
+    port = free_port()
+    for number in range(3):
+        first, _ = run(order("a", "b", id=f"round{number}", port=port), "a", "b")
+        assert (len(first.rows), first.problem) == (1, "")
+
+
 def test_a_node_may_have_several_ranks() -> None:
     (answer,) = run(order("a", ranks_per_node=3), "a")
     assert [row.num_ranks for row in answer.rows] == [3]
@@ -249,6 +256,13 @@ def test_a_case_that_can_not_be_measured_is_said() -> None:
     answers = run(order("a", "b", "c", cases=(case,)), "a", "b", "c")
     assert {answer.missing for answer in answers} == {()}
     assert all("hypercube needs 2, 4, 8, 16 … ranks, and there are 3" in answer.problem for answer in answers)
+
+
+def test_too_large_a_case_is_said() -> None:
+    case = CollectiveCase(operation="all_reduce", size_bytes=1 << 56)
+    answers = run(order("a", "b", cases=(case,)), "a", "b")
+    assert {answer.missing for answer in answers} == {()}
+    assert all(f"no memory for two buffers of {1 << 56} B: measure smaller sizes" in each.problem for each in answers)
 
 
 def test_it_stops_when_told() -> None:

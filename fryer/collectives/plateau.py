@@ -1,0 +1,188 @@
+"""Whether collectives are as fast as they should be: the plateau is judged, never an average over sizes. Pure.
+
+An average over a sweep follows from where the sweep begins. So from 1 GiB up each size is held against the
+expectation, by the median of its repeats; where all sizes are smaller, the largest, and the verdict says so.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from fryer.collectives.cases import CollectiveRow
+from fryer.collectives.expected import PLATEAU_BYTES, Expectation
+from watchdog.vocabulary.units import show_quantity
+from watchdog.vocabulary.verdicts import Verdict
+
+WARN_OF_OTHERS, FAIL_OF_OTHERS = 0.96, 0.88
+"""Of the median of the other rails: the shares that an H100's limits have of its typical rate, see `fryer.parts`; two
+healthy NDR rails differ by up to 4 % (46 to 48 GB/s, nccl-tests issue 319)."""
+LEAST_RAILS = 3
+"""Of two that differ nobody knows which one is wrong."""
+_CEILING_SLACK = 1.02
+"""For clocks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What was concluded of one operation, or of one rail."""
+
+    verdict: Verdict
+    code: str
+    """``at_expected``, ``below_expected``, ``above_ceiling``, ``wrong_sums``, ``no_expectation``, ``too_small``,
+    ``not_measured``; of rails: ``like_others``, ``slow_rail``, ``intermittent_rail``, ``too_few_rails``."""
+    message: str
+    """One sentence with the figures."""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plateau:
+    """What was measured at large sizes."""
+
+    sizes: tuple[int, ...]
+    busbw_bytes_per_second: float
+    """The lowest of the sizes' medians."""
+    least: float
+    most: float
+    """Over all repeats of those sizes."""
+    is_large: bool
+    """The sizes are 1 GiB and more."""
+
+
+def plateau(rows: Sequence[CollectiveRow]) -> Plateau | None:
+    """Of rows of one operation, format, place and number of ranks; None without rows."""
+    if not rows:
+        return None
+    large = [row for row in rows if row.case.size_bytes >= PLATEAU_BYTES]
+    most = max(row.case.size_bytes for row in rows)
+    kept = large or [row for row in rows if row.case.size_bytes == most]
+    by_size: dict[int, list[float]] = {}
+    for row in kept:
+        by_size.setdefault(row.case.size_bytes, []).append(row.busbw_bytes_per_second)
+    values = [row.busbw_bytes_per_second for row in kept]
+    return Plateau(
+        sizes=tuple(sorted(by_size)),
+        busbw_bytes_per_second=min(median(found) for found in by_size.values()),
+        least=min(values),
+        most=max(values),
+        is_large=bool(large),
+    )
+
+
+def judge_rows(rows: Sequence[CollectiveRow], expectation: Expectation | None) -> Judgement:
+    """The verdict on rows of one operation, format, place and number of ranks.
+
+    A wrong element at any size is FAIL. Without an expectation it is SKIPPED: measured, and held against nothing.
+    Below 1 GiB a slow figure is INCONCLUSIVE, for the expectation does not hold there.
+    """
+    found = plateau(rows)
+    if found is None:
+        return Judgement(verdict=Verdict.ERROR, code="not_measured", message="nothing was measured")
+    evidence = _evidence(rows, found, expectation)
+    if wrong := sum(row.num_wrong for row in rows):
+        return Judgement(verdict=Verdict.FAIL, code="wrong_sums", message=_wrong(rows, wrong), evidence=evidence)
+    verdict, code, why = _compare(found, expectation)
+    message = f"{rows[0].case.operation} over {rows[0].num_ranks} ranks reached {_figures(found)}{why}"
+    return Judgement(verdict=verdict, code=code, message=message, evidence=evidence)
+
+
+def _compare(found: Plateau, expectation: Expectation | None) -> tuple[Verdict, str, str]:
+    value = found.busbw_bytes_per_second
+    if expectation is None:
+        return Verdict.SKIPPED, "no_expectation", "; nobody has published what is healthy here, so it is not judged"
+    if found.most > expectation.ceiling * _CEILING_SLACK:
+        return (
+            Verdict.ERROR,
+            "above_ceiling",
+            f", more than the {_rate(expectation.ceiling)} that the links carry: the measurement is wrong",
+        )
+    healthy = f"{_rate(expectation.typical)} is typical: {expectation.source}"
+    if value >= expectation.warn:
+        return Verdict.PASS, "at_expected", f"; {healthy}"
+    if not found.is_large:
+        return Verdict.INCONCLUSIVE, "too_small", f"; {healthy}, which holds from 1 GiB up: measure larger sizes"
+    verdict = Verdict.FAIL if value < expectation.fail else Verdict.WARN
+    limit = expectation.fail if verdict is Verdict.FAIL else expectation.warn
+    return verdict, "below_expected", f", below {_rate(limit)}; {healthy}"
+
+
+def _wrong(rows: Sequence[CollectiveRow], total: int) -> str:
+    bad = [row for row in rows if row.num_wrong]
+    ranks = sorted({rank for row in bad for rank in row.wrong_ranks})
+    sizes = sorted({row.case.size_bytes for row in bad})
+    where = f" on ranks {', '.join(map(str, ranks[:8]))}{' …' if len(ranks) > 8 else ''}" if ranks else ""
+    return (
+        f"{rows[0].case.operation} over {rows[0].num_ranks} ranks gave {total} wrong elements{where}, first at "
+        f"{sizes[0]} B: data are corrupted on the way, whatever the speed"
+    )
+
+
+def _evidence(rows: Sequence[CollectiveRow], found: Plateau, expectation: Expectation | None) -> dict[str, object]:
+    known = {} if expectation is None else {"expected": expectation.typical, "warn": expectation.warn}
+    return {
+        "operation": rows[0].case.operation,
+        "num_ranks": rows[0].num_ranks,
+        "sizes": found.sizes,
+        "busbw_bytes_per_second": found.busbw_bytes_per_second,
+        "least": found.least,
+        "most": found.most,
+        "transport": sorted({row.transport for row in rows if row.transport}),
+        **known,
+    }
+
+
+def judge_rails(rails: Mapping[int, Sequence[float]]) -> Mapping[int, Judgement]:
+    """Each rail of one pair of nodes against the median of the other rails of that pair.
+
+    `rails` has the bus bandwidth of each repeat in bytes per second by rail: all rails share nodes, so what is slow on
+    one of them only is its GPU, NIC, cable or port. A rail without values is ERROR; one that is slow at times only,
+    WARN.
+    """
+    return {rail: _judge_rail(rail, rails) for rail in rails}
+
+
+def _judge_rail(rail: int, rails: Mapping[int, Sequence[float]]) -> Judgement:
+    own = rails[rail]
+    if not own:
+        return Judgement(verdict=Verdict.ERROR, code="not_measured", message=f"rail {rail} was not measured")
+    others = [median(values) for each, values in rails.items() if each != rail and values]
+    if len(others) + 1 < LEAST_RAILS:
+        return Judgement(
+            verdict=Verdict.INCONCLUSIVE,
+            code="too_few_rails",
+            message=f"rail {rail} reached {_rate(median(own))}, with {len(others)} other rails to hold it against",
+        )
+    usual = median(others)
+    share = median(own) / usual if usual else 1.0
+    evidence: dict[str, object] = {"rail": rail, "values": tuple(own), "others": usual, "share": share}
+    against = f"{_rate(median(own))}, {100 * share:.0f} % of the {_rate(usual)} of the other {len(others)} rails"
+    if share < WARN_OF_OTHERS:
+        verdict = Verdict.FAIL if share < FAIL_OF_OTHERS else Verdict.WARN
+        return Judgement(verdict=verdict, code="slow_rail", message=f"rail {rail} reached {against}", evidence=evidence)
+    if min(own) < FAIL_OF_OTHERS * usual:
+        return Judgement(
+            verdict=Verdict.WARN,
+            code="intermittent_rail",
+            message=f"rail {rail} reached {against}, and {_rate(min(own))} once",
+            evidence=evidence,
+        )
+    return Judgement(
+        verdict=Verdict.PASS, code="like_others", message=f"rail {rail} reached {against}", evidence=evidence
+    )
+
+
+def _figures(found: Plateau) -> str:
+    sizes = found.sizes
+    span = f"{_size(sizes[0])}" if len(sizes) == 1 else f"{_size(sizes[0])} to {_size(sizes[-1])}"
+    return f"{_rate(found.busbw_bytes_per_second)} at {span} ({_rate(found.least)} to {_rate(found.most)})"
+
+
+def _rate(value: float) -> str:
+    return show_quantity(value, "B/s")
+
+
+def _size(size: int) -> str:
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if size >= factor:
+            return f"{size / factor:g} {unit}"
+    return f"{size} B"
