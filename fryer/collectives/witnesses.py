@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 def agree_on_missing(told: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Nodes that are missing, given whom each node that answered names; sorted.
 
-    Where parties are equally large, nobody can tell, and all that
-    they name are given: two nodes that name each other are both given.
+    Statements that name the same nodes are one party, and the party with the most witnesses is believed. Where parties
+    are equally large, nobody can tell, and all that they name are given: of two nodes that name each other, both.
     """
     parties = Counter(frozenset(names) - {node} for node, names in told.items())
     del parties[frozenset()]
