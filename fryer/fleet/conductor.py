@@ -6,7 +6,7 @@ run ends, what was found until then is judged.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fryer.collectives.cases import CollectiveCase, CollectiveRow
 from fryer.evidence import NodeEvidence
@@ -39,6 +39,10 @@ PORT = 29_600
 """Of the first group's rendezvous: below the range of ports that kernels hand out (32768)."""
 _POOL = (Verdict.PASS, Verdict.WARN, Verdict.INCONCLUSIVE)
 """Verdicts with which a node takes part in the network's measurement: a slow GPU is not to be blamed on it."""
+
+
+MOST_SUSPECTS = 8
+"""Slow nodes whose rails are measured one by one: where there are more, it is no single NIC that is to be found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +156,32 @@ class _Conductor:
         if len(pool) < 2:
             return None
         case = network.gpu_case if all(self._has_gpus(node) for node in pool) else network.cpu_case
-        while not self._stopper.reason:
-            able = [node for node in pool if node in self._alive]
-            wanted = next_round(able, self._trials, network.settings)
-            if wanted is None:
-                break
-            self._measure(wanted, case, network)
+        self._measure_rounds(pool, case, network, network.settings)
+        found = localise(pool, self._trials, network.settings)
+        suspects = [each.node for each in found.nodes if each.verdict is Verdict.FAIL and each.node in self._alive]
+        if case is not network.gpu_case or not suspects or self._stopper.reason:
+            return found
+        blamed = {each.node for each in found.nodes}
+        partners = [node for node in pool if node in self._alive and node not in blamed]
+        suspects = suspects[:MOST_SUSPECTS]
+        self._measure_rails([*suspects, *partners[: 2 * len(suspects)]], case, network)
         return localise(pool, self._trials, network.settings)
+
+    def _measure_rounds(
+        self, nodes: Sequence[str], case: CollectiveCase, network: NetworkPlan, settings: Settings
+    ) -> None:
+        while not self._stopper.reason:
+            able = [node for node in nodes if node in self._alive]
+            wanted = next_round(able, self._trials, settings)
+            if wanted is None:
+                return
+            self._measure(wanted, case, network)
+
+    def _measure_rails(self, nodes: Sequence[str], case: CollectiveCase, network: NetworkPlan) -> None:
+        """Each GPU with the NIC beside it alone: which of them holds a slow node."""
+        num_rails = min((self._hellos[node].num_gpus for node in nodes), default=0)
+        for rail in range(num_rails if num_rails > 1 else 0):
+            self._measure_rounds(nodes, case, network, replace(network.settings, rail=rail))
 
     def gathered(self, found: Localisation | None) -> Gathered:
         """All that was seen."""
@@ -181,7 +204,7 @@ class _Conductor:
         return hello is not None and hello.num_gpus > 0
 
     def _measure(self, wanted: Round, case: CollectiveCase, network: NetworkPlan) -> None:
-        self._order = f"round{wanted.number}"
+        self._order = f"round{wanted.number}" + ("" if wanted.rail is None else f"rail{wanted.rail}")
         self._collected = {}
         members = [node for group in wanted.groups for node in group]
         self._output.round(wanted)

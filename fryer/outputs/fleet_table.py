@@ -217,7 +217,8 @@ class FleetTable:
 
     def round(self, this: Round) -> None:
         """Say that groups measure together."""
-        self._say(f"round {this.number}: {count_of(len(this.groups), 'group')}, {this.why}")
+        of_rail = "" if this.rail is None else f" of rail {this.rail} alone"
+        self._say(f"round {this.number}{of_rail}: {count_of(len(this.groups), 'group')}, {this.why}")
 
     def finish(self, result: RunResult) -> None:
         """Write what was found."""

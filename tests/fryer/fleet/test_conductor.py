@@ -31,6 +31,8 @@ class Scripted:
     """Never say anything."""
     version: dict[str, str] = field(default_factory=dict)
     slow: frozenset[str] = frozenset()
+    bad_rails: tuple[int, ...] = tuple(range(8))
+    """Of the slow nodes."""
     then: Callable[[Order], None] = lambda _: None
     sent: list[Order] = field(default_factory=list)
     is_closed: bool = False
@@ -67,7 +69,8 @@ class Scripted:
         return replace(evidence, node=node, devices=devices, gpu_readings=readings)
 
     def _collected(self, order: Collect, group: tuple[str, ...]) -> list[Message]:
-        value = GOOD / 2 if self.slow & set(group) else GOOD
+        has_bad = self.slow & set(group) and order.rail in (None, *self.bad_rails)
+        value = GOOD / 2 if has_bad else GOOD
         row = CollectiveRow(
             case=order.cases[0],
             repeat=0,
@@ -184,6 +187,20 @@ def test_a_slow_node_is_told_by_its_partners_with_the_command_that_repeats_it(sc
     assert "node002 failed with node001" in reason.message
     assert reason.repeat.startswith("fryer run --nodes node002,node003,node004,node001")
     assert reasons(result)["node001"] == set()
+
+
+def test_the_rail_that_holds_a_slow_node_is_told(scripted: Make) -> None:
+    result = run(scripted(slow=frozenset({"node002"}), bad_rails=(3,)))
+    [reason] = [r for v in result.verdicts if v.node == "node002" for r in v.reasons if r.code == "slow_network"]
+    assert "on rail 3 node002 failed with" in reason.message
+    assert "rail 4" not in reason.message
+    assert set(reason.evidence["rails"]) == {"3"}  # type: ignore[call-overload]
+
+
+def test_rails_of_healthy_nodes_are_not_measured(scripted: Make) -> None:
+    hosts = scripted()
+    run(hosts)
+    assert {order.rail for order in hosts.sent if isinstance(order, Collect)} == {None}
 
 
 def test_a_node_that_dies_in_a_round_is_named_and_the_rounds_go_on(scripted: Make) -> None:
