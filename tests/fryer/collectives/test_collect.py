@@ -1,27 +1,23 @@
 """Nodes of one group on loopback: each a `run_collect` of its own, with real processes that are stopped and killed."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import lone_node
 import psutil
 import pytest
+from lone_nodes import lone
 
 from fryer.collectives.cases import CollectiveCase
 from fryer.collectives.collect import interface_of, run_collect, split_by_algorithm
 from fryer.collectives.roll import Patience
 from fryer.crew import make_context
-from fryer.exchange import decode, encode
 from fryer.fleet.orders import Collect, Collected
 
 QUICK = Patience(sign_seconds=0.2, silence_seconds=6.0, start_seconds=60.0, reserve_seconds=2.0)
@@ -159,58 +155,11 @@ def test_a_first_member_that_never_comes_is_named() -> None:
     assert answer.problem.startswith("a did not answer at 127.0.0.1 port ")
 
 
-@dataclass
-class LoneNode:
-    """A node in a process tree of its own."""
-
-    process: subprocess.Popen[str]
-
-    def rank(self) -> psutil.Process:
-        """Its rank: what works hard and starts nothing. Its warden sleeps, its fork server has children."""
-        while True:
-            family = psutil.Process(self.process.pid).children(recursive=True)
-            leaves = [process for process in family if not process.children()]
-            hardest = max(leaves, key=lambda process: process.cpu_times().user)
-            if hardest.cpu_times().user > 0.5:
-                return hardest
-            time.sleep(0.1)
-
-    def wait_for(self, word: str) -> None:
-        assert self.process.stderr is not None
-        assert any(word in line for line in self.process.stderr)
-
-    def kill(self) -> None:
-        family = psutil.Process(self.process.pid).children(recursive=True)
-        for process in [self.process, *family]:
-            process.kill()
-
-    def answer(self) -> Collected:
-        out, _ = self.process.communicate(timeout=60)
-        return decode(Collected, json.loads(out))
-
-
-@contextmanager
-def lone(what: Collect, name: str) -> Iterator[LoneNode]:
-    process = subprocess.Popen(
-        [sys.executable, str(Path(lone_node.__file__))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps({"order": encode(what), "node": name, "patience": encode(QUICK)}))
-    process.stdin.close()
-    process.stdin = None
-    with process:
-        yield LoneNode(process)
-
-
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_rank_that_is_stopped_or_killed_in_mid_run_is_named(number: signal.Signals) -> None:
     before = children()
     what = order("a", "b", "c", cases=(ENDLESS,), seconds=60.0)
-    with lone(what, "c") as third, taking_part(what, "a", "b") as others:
+    with lone(what, QUICK, "c") as third, taking_part(what, "a", "b") as others:
         third.wait_for("all_reduce")
         os.kill(third.rank().pid, number)
         answers = [third.answer()]
@@ -224,7 +173,7 @@ def test_a_rank_that_is_stopped_or_killed_in_mid_run_is_named(number: signal.Sig
 
 def test_a_first_node_that_dies_whole_is_named_by_the_others() -> None:
     what = order("a", "b", cases=(ENDLESS,), seconds=60.0)
-    with lone(what, "a") as first, taking_part(what, "b") as (second,):
+    with lone(what, QUICK, "a") as first, taking_part(what, "b") as (second,):
         first.wait_for("all_reduce")
         first.kill()
     assert second.answer == Collected(
@@ -234,7 +183,7 @@ def test_a_first_node_that_dies_whole_is_named_by_the_others() -> None:
 
 def test_what_was_measured_before_a_loss_is_kept() -> None:
     what = order("a", "b", cases=(SHORT, ENDLESS), seconds=60.0)
-    with lone(what, "b") as second, taking_part(what, "a") as (first,):
+    with lone(what, QUICK, "b") as second, taking_part(what, "a") as (first,):
         second.wait_for("all_reduce 1 MiB")
         second.kill()
     assert first.answer is not None
