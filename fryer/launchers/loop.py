@@ -43,8 +43,6 @@ class Way:
     info: Mapping[str, object] = field(default_factory=dict)
     """ClusterShell's: ``ssh_options ssh_user ssh_path connect_timeout``."""
     fanout: int = FANOUT
-    is_tree: bool | None = False
-    """True: through gateways of ClusterShell's topology; None: where the site has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +153,7 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
                 nodes=name,
                 handler=self,
                 stderr=True,
-                tree=self._way.is_tree,
+                tree=False,  # its gateways are for commands that end: orders in mid-run were lost in them (1.10.1)
                 remote=self._way.is_remote,
             )
             contact = self._way.contact

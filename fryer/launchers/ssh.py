@@ -26,7 +26,6 @@ def ssh_hosts(
     ssh_options: str = "",
     remote_command: str | None = None,
     fanout: int = FANOUT,
-    is_tree: bool | None = False,
 ) -> CommandHosts:
     """Workers on nodes that ssh reaches without a question.
 
@@ -55,6 +54,5 @@ def ssh_hosts(
             fryer=fryer,
             info=info,
             fanout=fanout,
-            is_tree=is_tree,
         )
     )

@@ -240,3 +240,11 @@ def test_addresses_come_surest_first_and_lead_to_other_nodes() -> None:
         "fd00::7",
     )
     assert order_addresses("127.0.0.1", {}, [], ["127.0.0.1", "10.0.0.7"]) == ("127.0.0.1", "10.0.0.7")
+
+
+@pytest.mark.parametrize("options", [(), ("--node", "n", "--piece-bytes", "10"), ("--node", "n", "--fast")])
+def test_wrong_usage_exits_2_and_prints_nothing_on_stdout(options: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fryer", "worker", *options], capture_output=True, check=False, stdin=subprocess.DEVNULL
+    )
+    assert (done.returncode, done.stdout) == (2, b"")

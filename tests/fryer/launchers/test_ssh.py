@@ -24,6 +24,8 @@ from fryer.launchers.ssh import ssh_hosts
 from fryer.platform import versions
 from watchdog.vocabulary.errors import UsageError
 
+pytestmark = pytest.mark.timeout(900)
+"""Another test may have the hosts: they are waited for."""
 HEAD = Path(__file__).parents[2] / "fakes" / "head.py"
 FRYER = versions()["fryer"]
 SHORT = {"connect_seconds": 3.0, "hello_seconds": 60.0}
@@ -269,7 +271,7 @@ def test_a_host_that_hangs_is_unreachable_and_holds_up_nobody(hosts: NetworkHost
             assert [one["node"] for one in head.wait("Hello")] == ["fh1"]
             (ended,) = head.wait("Ended")
             assert (ended["node"], ended["code"]) == ("fh2", "unreachable")
-            assert "banner exchange" in ended["message"]
+            assert ended["message"].endswith("timed out")
     finally:
         for process in frozen:
             process.resume()
