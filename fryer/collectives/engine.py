@@ -5,6 +5,7 @@ Times and counts are agreed over `control`, a gloo group on the host's memory, s
 measured.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,11 @@ _TIMED_SHARE = 0.6
 """Of a measurement's time, what its timed iterations may take; warm-up takes at most a third of that."""
 _ESTIMATES = 3
 """Iterations that are timed alone at most, to find out how many fit."""
+_LEAST_SECONDS = 1e-9
+_MOST_AT_ONCE = 1e6
+"""Bounds the memory for the times of single iterations."""
+_WORTHWHILE = 0.25
+"""A further go has at least so many iterations of those done."""
 _ALIGNMENT_BYTES = 512
 
 
@@ -136,9 +142,8 @@ def _measure_one(ranks: Ranks, case: CollectiveCase, arena: _Arena, *, repeat: i
     ranks.arrive(label(case))
     buffers = arena.buffers(case)
     arena.load(case, buffers)
-    fitted = _warm_up(ranks, case, buffers, left)
-    _agree(ranks, [0.0])
-    seconds, slowest = _agree(ranks, list(_time(ranks, fitted, buffers)))
+    warm = _warm_up(ranks, case, buffers, left)
+    timed = _time(ranks, warm, buffers)
     ranks.arrive(f"{label(case)}: check")
     arena.load(case, buffers)
     _agree(ranks, [0.0])
@@ -146,16 +151,16 @@ def _measure_one(ranks: Ranks, case: CollectiveCase, arena: _Arena, *, repeat: i
     count = extent(case, ranks.num_ranks).count
     wrong = count_wrong(buffers.receive, case.operation, ranks.rank, ranks.num_ranks, count, arena.salt)
     by_rank = _gather(ranks, wrong)
-    algbw, busbw = bandwidths(case.operation, size, ranks.num_ranks, seconds)
+    algbw, busbw = bandwidths(case.operation, size, ranks.num_ranks, timed.seconds)
     return CollectiveRow(
-        case=fitted,
+        case=replace(case, warmup=warm.iterations, iterations=timed.iterations),
         repeat=repeat,
         num_ranks=ranks.num_ranks,
-        seconds=seconds,
+        seconds=timed.seconds,
         algbw_bytes_per_second=algbw,
         busbw_bytes_per_second=busbw,
         num_wrong=sum(by_rank),
-        slowest_seconds=slowest,
+        slowest_seconds=timed.slowest_seconds,
         wrong_ranks=tuple(rank for rank, number in enumerate(by_rank) if number),
         transport=ranks.transport(case),
     )
@@ -171,24 +176,44 @@ def label(case: CollectiveCase) -> str:
     return f"{case.operation} {value:g} {unit} {case.dtype}"
 
 
-def _warm_up(ranks: Ranks, case: CollectiveCase, buffers: _Buffers, left: int) -> CollectiveCase:
-    """Run the first iterations, and fit the case into its share of the time that is left.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Warm:
+    """What is known after the first iterations, on all ranks alike."""
+
+    case: CollectiveCase
+    iterations: int
+    """That were run."""
+    fits: int
+    """Iterations that the time for this measurement holds, by what one took; at least one."""
+    seconds: float
+    """For the timed iterations."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timed:
+    iterations: int
+    seconds: float
+    """Of one, the slowest rank's mean."""
+    slowest_seconds: float
+
+
+def _warm_up(ranks: Ranks, case: CollectiveCase, buffers: _Buffers, left: int) -> _Warm:
+    """Run the first iterations, and see how many fit into the share of the time that is left.
 
     The first iteration connects ranks and says little of how long one takes: where it leaves no time for all, two more
     are asked.
     """
-    shortest, fits = float("inf"), 0.0
-    for ran in range(1, _ESTIMATES + 1):  # noqa: B007 - how many there were is told
-        took, less = _agree(ranks, [_once(ranks, case, buffers), _seconds_over(ranks)])
-        shortest = min(shortest, took)
-        fits = _TIMED_SHARE * max(0.0, -less) / left / max(shortest, 1e-9)
-        if fits >= case.iterations + case.warmup:
-            break
-    warmup = max(ran, int(min(case.warmup, fits / 3)))
-    for _ in range(warmup - ran):
+    shortest, seconds, fits, ran = float("inf"), 0.0, 0.0, 0
+    while ran < _ESTIMATES and fits < case.iterations + case.warmup:
+        took, over = _agree(ranks, [_once(ranks, case, buffers), _seconds_over(ranks)])
+        shortest, ran = min(shortest, took), ran + 1
+        seconds = _TIMED_SHARE * max(0.0, -over) / left
+        fits = seconds / max(shortest, _LEAST_SECONDS)
+    more = max(0, int(min(case.warmup, fits / 3)) - ran)
+    for _ in range(more):
         ranks.exchange.run(case.operation, buffers.send, buffers.receive)
     _finish(ranks)
-    return replace(case, iterations=max(1, int(min(case.iterations, fits))), warmup=warmup)
+    return _Warm(case=case, iterations=ran + more, fits=max(1, int(min(case.iterations, fits))), seconds=seconds)
 
 
 def _seconds_over(ranks: Ranks) -> float:
@@ -203,23 +228,36 @@ def _once(ranks: Ranks, case: CollectiveCase, buffers: _Buffers) -> float:
     return time.perf_counter() - start
 
 
-def _time(ranks: Ranks, case: CollectiveCase, buffers: _Buffers) -> tuple[float, float]:
-    """(mean, longest) seconds of one iteration on this rank; all iterations are run in one go."""
+def _time(ranks: Ranks, warm: _Warm, buffers: _Buffers) -> _Timed:
+    """All iterations in one go. Where the time seemed too short for all, more goes follow if it was not."""
+    total, slowest, done, count, left = 0.0, 0.0, 0, warm.fits, warm.seconds
+    while True:
+        _agree(ranks, [0.0])
+        spans = _spans(ranks, warm.case, buffers, count)
+        total, done = total + math.fsum(spans), done + count
+        took, longest, mean = _agree(ranks, [math.fsum(spans), max(spans), total / done])
+        slowest, left = max(slowest, longest), left - took
+        count = min(warm.case.iterations - done, int(min(left / max(took / count, _LEAST_SECONDS), _MOST_AT_ONCE)))
+        if count < max(1, done * _WORTHWHILE):
+            return _Timed(iterations=done, seconds=mean, slowest_seconds=slowest)
+
+
+def _spans(ranks: Ranks, case: CollectiveCase, buffers: _Buffers, count: int) -> list[float]:
+    """Seconds of each of `count` iterations on this rank, which follow each other without a pause."""
     run, operation, send, receive = ranks.exchange.run, case.operation, buffers.send, buffers.receive
     if ranks.device.type == "cuda":
-        events = [_event() for _ in range(case.iterations + 1)]
+        events = [_event() for _ in range(count + 1)]
         events[0].record()
         for event in events[1:]:
             run(operation, send, receive)
             event.record()
         _finish(ranks)
-        spans = [before.elapsed_time(after) * 1e-3 for before, after in pairwise(events)]
-        return events[0].elapsed_time(events[-1]) * 1e-3 / case.iterations, max(spans)
+        return [before.elapsed_time(after) * 1e-3 for before, after in pairwise(events)]
     stamps = [time.perf_counter()]
-    for _ in range(case.iterations):
+    for _ in range(count):
         run(operation, send, receive)
         stamps.append(time.perf_counter())
-    return (stamps[-1] - stamps[0]) / case.iterations, max(after - before for before, after in pairwise(stamps))
+    return [after - before for before, after in pairwise(stamps)]
 
 
 def _event() -> torch.cuda.Event:
