@@ -38,6 +38,7 @@ def faulty(num_nodes: int, seed: int, kind: str) -> tuple[World, frozenset[str]]
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(1200)  # 200 fleets of 2,048 nodes take minutes
 @pytest.mark.parametrize(("num_nodes", "kind"), FLEETS)
 def test_nearly_all_bad_nodes_are_named_and_hardly_ever_a_healthy_one(num_nodes: int, kind: str) -> None:
     counts: Counter[str] = Counter()
