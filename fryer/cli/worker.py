@@ -13,7 +13,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def worker(
-    node: Annotated[str, typer.Option(metavar="NAME", help="What the controller calls this node.")],
+    node: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            envvar="SLURMD_NODENAME",
+            help="What the controller calls this node. Default: as Slurm calls it.",
+        ),
+    ],
     piece_bytes: Annotated[
         int,
         typer.Option(min=300, metavar="BYTES", help="Longer lines go in pieces; 900 where a transport cuts lines."),
