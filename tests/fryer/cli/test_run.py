@@ -108,7 +108,7 @@ def test_a_signal_stops_cleanly_keeps_what_was_measured_and_is_inconclusive(
     [
         (("--nodes", ""), "--nodes localhost"),
         (("--nodes", "node[001"), "node[001-004,007]"),
-        (("--nodes", "elsewhere"), "only this machine"),
+        (("--nodes", "elsewhere", "--launcher", "shh"), "did you mean 'ssh'"),
         (("--nodes", "localhost", "--dtypes", "bf61"), "did you mean 'bf16'"),
         (("--nodes", "localhost", "--burns", "gem"), "did you mean 'gemm'"),
         (("--nodes", "localhost", "--duration", "soon"), "10s, 1m30s or 2h"),
