@@ -165,7 +165,10 @@ class _Conductor:
         partners = [node for node in pool if node in self._alive and node not in blamed]
         suspects = suspects[:MOST_SUSPECTS]
         self._measure_rails([*suspects, *partners[: 2 * len(suspects)]], case, network)
-        return localise(pool, self._trials, network.settings)
+        told = localise(pool, self._trials, network.settings)
+        # one rail's path to a node that failed says nothing that the node's own finding does not
+        links = tuple(link for link in told.links if link in found.links or not blamed & set(link.nodes))
+        return replace(told, links=links)
 
     def _measure_rounds(
         self, nodes: Sequence[str], case: CollectiveCase, network: NetworkPlan, settings: Settings
