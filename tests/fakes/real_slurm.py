@@ -39,6 +39,7 @@ MpiDefault=none
 SwitchType=switch/none
 ReturnToService=2
 KillWait=5
+SchedulerParameters=sched_interval=1,sched_min_interval=100000,bf_interval=1
 SlurmdParameters=config_overrides
 GresTypes=gpu
 NodeName=node[1-{nodes}] NodeAddr=127.0.0.1 NodeHostname={host} Port=[{first}-{last}] CPUs=8 RealMemory=4000 Gres=gpu:8
@@ -106,13 +107,15 @@ def _up(base: Path) -> Path:
 
 
 def _wait_idle() -> None:
-    said = ""
+    """Until all nodes answer (``idle`` without a mark) and no job is left, not even one that is being cleaned up."""
+    states = jobs = ""
     for _ in range(300):
-        said = _run("sinfo", "-h", "-t", "idle", "-o", "%D", check=False).strip()
-        if said == str(NODES):
+        states = _run("sinfo", "--noheader", "--Node", "--format=%T", check=False)
+        jobs = _run("squeue", "--noheader", check=False)
+        if states.split() == ["idle"] * NODES and not jobs:
             return
         time.sleep(0.1)
-    raise AssertionError(f"Slurm has {said or 'no'} idle nodes of {NODES}: {_run('sinfo', '-R', check=False)}")
+    raise AssertionError(f"Slurm's nodes are {states.split()}, its jobs {jobs}: {_run('sinfo', '-R', check=False)}")
 
 
 def _down(base: Path) -> None:
