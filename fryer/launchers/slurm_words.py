@@ -6,8 +6,8 @@ srun carries the output of all tasks on one stream. With ``--label`` each line s
 
 It cuts lines of over `LINE_BYTES` bytes, and sometimes a shorter one where two of its buffers meet, and labels each
 fragment as a line of its own; fragments of one task keep their order. Measured with 22.05 and 24.11, four tasks that
-wrote 6 MB each at the same time: without labels up to half of all lines of 1,025 bytes are mixed with those of other
-tasks, and some of 900 are; with labels every line from 300 to 60,000 bytes can be put together again.
+wrote 6 MB each at the same time: without labels most lines of 1,025 bytes are mixed with those of other tasks, and few
+of 300; with labels every line from 300 to 60,000 bytes can be put together again.
 """
 
 import json

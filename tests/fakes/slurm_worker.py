@@ -1,8 +1,8 @@
 """A small worker for tests of a launcher: ``python slurm_worker.py worker --piece-bytes=900``.
 
 It says Hello and its process id, and for each order one message that names it. What else it does is in `MODE` of its
-environment:
-``chatty`` many long messages at once, ``deaf`` reads nothing and ignores SIGTERM, ``absent`` no Hello.
+environment: ``chatty`` many long messages at once, ``uncut`` the same without pieces, ``deaf`` reads nothing and ignores
+SIGTERM, ``absent`` no Hello.
 """
 
 import os
@@ -20,7 +20,7 @@ MESSAGES, MESSAGE_BYTES = 25, 200_000
 
 def main() -> None:
     mode, node = os.environ.get("MODE", ""), os.environ["SLURMD_NODENAME"]
-    channel = open_channel(int(sys.argv[2].partition("=")[2]))
+    channel = open_channel(10 * MESSAGE_BYTES if mode == "uncut" else int(sys.argv[2].partition("=")[2]))
     sys.stderr.write(f"{node} complains\n")
     hello = Hello(node=node, protocol=PROTOCOL, versions=versions(), addresses=(), num_gpus=_count_gpus())
     if mode != "absent":
@@ -32,7 +32,7 @@ def main() -> None:
     for order in channel.listen(print):
         if isinstance(order, Stop):
             sys.exit(0)
-        if mode == "chatty":
+        if mode in ("chatty", "uncut"):
             for index in range(MESSAGES):
                 channel.say(Collected(node=node, order=order.id, problem=text_of(node, index)))
         channel.say(Collected(node=node, order=order.id))

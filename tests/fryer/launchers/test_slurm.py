@@ -123,8 +123,9 @@ def test_orders_reach_all_workers_in_their_order_and_each_node_gives_its_gpus(st
         assert [one.order for one in answers if one.node == node] == ["first", "second"]
 
 
-def test_long_messages_of_four_nodes_at_once_come_whole(start: Start):
-    hosts = start(mode="chatty")
+@pytest.mark.parametrize("mode", ["chatty", "uncut"])
+def test_long_messages_of_four_nodes_at_once_come_whole_in_pieces_or_not(start: Start, mode: str):
+    hosts = start(mode=mode)
     hosts.send(order("talk"))
     answers = [one for one in listen(hosts, Collected, 4 * (slurm_worker.MESSAGES + 1)) if isinstance(one, Collected)]
     for node in NODES:
