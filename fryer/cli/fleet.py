@@ -86,7 +86,14 @@ def _hosts(options: FleetOptions) -> Hosts:
         return local_hosts(fryer=fryer)
     if choice.launcher == "ssh":
         return ssh_hosts(fryer=fryer, ssh_options=options.ssh_options, remote_command=options.remote_command)
-    raise UsageError("the Slurm launcher is not there yet; give --launcher ssh")
+    from fryer.launchers.slurm import SlurmHosts
+    from fryer.launchers.slurm_cluster import SlurmOptions
+
+    return SlurmHosts(
+        fryer=fryer,
+        options=SlurmOptions(program=options.remote_command),
+        say=lambda text: print(text, file=sys.stderr),
+    )
 
 
 def _output(*, as_json: bool) -> FleetOutput:

@@ -1,8 +1,8 @@
 """A small worker for tests of a launcher: ``python slurm_worker.py worker --piece-bytes=900``.
 
 It says Hello and its process id, and for each order one message that names it. What else it does is in `MODE` of its
-environment: ``chatty`` many long messages at once, ``uncut`` the same without pieces, ``deaf`` reads nothing and heeds no
-SIGTERM, ``absent`` says no Hello.
+environment: ``chatty`` many long messages at once, ``uncut`` the same without pieces, ``deaf`` reads nothing and heeds
+no SIGTERM, ``absent`` says no Hello.
 """
 
 import os
