@@ -5,10 +5,11 @@ run ends, what was found until then is judged.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from fryer.collectives.cases import CollectiveCase, CollectiveRow
+from fryer.collectives.witnesses import agree_on_missing
 from fryer.evidence import NodeEvidence
 from fryer.fleet.hosts import Hosts
 from fryer.fleet.merge import Gathered, merge, own_verdicts
@@ -241,7 +242,7 @@ class _Conductor:
         told = [self._collected[node] for node in group if node in self._collected]
         rows = [row for collected in told for row in collected.rows]
         gone = {node for node in group if node in self._ended}
-        missing = gone or _agreed([collected.missing for collected in told if collected.missing])
+        missing = gone or set(agree_on_missing({collected.node: collected.missing for collected in told}))
         problem = next((collected.problem for collected in told if collected.problem), "")
         if not rows and not problem:
             problem = "nobody answered"
@@ -310,15 +311,6 @@ class _Conductor:
     def _leave_out(self, node: str, why: str, code: str = "deadline") -> None:
         self._ended[node] = Ended(node=node, code=code, message=why)
         self._output.state(node, "left out", why)
-
-
-def _agreed(told: Iterable[Sequence[str]]) -> frozenset[str]:
-    """Members that all who name somebody name; where they contradict each other, all of them."""
-    sets = [frozenset(one) for one in told]
-    if not sets:
-        return frozenset()
-    common = frozenset.intersection(*sets)
-    return common or frozenset.union(*sets)
 
 
 def nothing_past(evidence: Sequence[NodeEvidence]) -> Sequence[NodeEvidence]:
