@@ -33,6 +33,9 @@ class FleetOptions:
     launcher: str = "auto"
     ssh_options: str = ""
     remote_command: str | None = None
+    partition: str | None = None
+    reservation: str | None = None
+    account: str | None = None
     known: Gathered | None = None
     """What an earlier, unfinished run of this id has."""
 
@@ -91,7 +94,12 @@ def _hosts(options: FleetOptions) -> Hosts:
 
     return SlurmHosts(
         fryer=fryer,
-        options=SlurmOptions(program=options.remote_command),
+        options=SlurmOptions(
+            partition=options.partition,
+            reservation=options.reservation,
+            account=options.account,
+            program=options.remote_command,
+        ),
         say=lambda text: print(text, file=sys.stderr),
     )
 

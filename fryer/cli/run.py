@@ -87,6 +87,18 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         str,
         typer.Option(metavar="NAME", help="How other nodes are reached: auto, local, ssh, slurm."),
     ] = "auto",
+    partition: Annotated[str | None, typer.Option(help="Of Slurm, for a job of our own.")] = None,
+    reservation: Annotated[str | None, typer.Option(help="Of Slurm.")] = None,
+    account: Annotated[str | None, typer.Option(help="Of Slurm.")] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Set nodes that failed to DRAIN in Slurm; none if more than a tenth failed.")
+    ] = False,
+    undrain: Annotated[
+        bool, typer.Option("--undrain", help="Give nodes that passed back to Slurm, where Fryer drained them.")
+    ] = False,
+    spares: Annotated[
+        int, typer.Option(min=0, metavar="K", help="Propose K healthy nodes to leave out of the job, as spares.")
+    ] = 0,
     resume: Annotated[
         str | None,
         typer.Option(metavar="RUN", help="Go on with a run over many nodes that was cut off; all else is as it was."),
@@ -109,6 +121,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     3 cannot tell: inconclusive, stopped early, or the tool's own failure.
     """
     with Stopper().listening() as stopper:
+        from fryer.cli.after import After, follow
         from fryer.cli.fleet import FleetOptions
         from fryer.fleet.simulated import unconcerned_in_fleet
         from fryer.hardware import parse_nodes, unconcerned
@@ -144,6 +157,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
                 launcher=launcher,
                 ssh_options=ssh_options,
                 remote_command=remote_command,
+                partition=partition,
+                reservation=reservation,
+                account=account,
                 known=known,
             )
         left_aside = (unconcerned_in_fleet if fleet else unconcerned)(scenario) if scenario else ()
@@ -158,10 +174,11 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
 
         write(result, report)
         print(f"report: {report}", file=sys.stderr)
+    is_followed = follow(result, After(has_drain=drain, has_undrain=undrain, num_spares=spares))
     if error is not None:
         print(f"fryer: the output could not be written ({error.strerror}); see fryer history", file=sys.stderr)
     code = exit_code(result.verdict, strict=strict)
-    raise typer.Exit(code if (is_kept and error is None) or code == 1 else 3)
+    raise typer.Exit(code if (is_kept and is_followed and error is None) or code == 1 else 3)
 
 
 def _words(text: str) -> list[str]:
