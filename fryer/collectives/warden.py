@@ -10,6 +10,7 @@ import json
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 
 import torch
@@ -138,19 +139,22 @@ class _Warden:
         if self._is_judge or not self._store.check([self._verdict_key]):
             return None
         problem, missing = json.loads(self._store.get(self._verdict_key))
-        self._store.set(self._read_key(self._meeting.me), "")
+        with suppress(RuntimeError):  # the judge may have waited long enough; its word is here
+            self._store.set(self._read_key(self._meeting.me), "")
         return Loss(problem=problem, missing=tuple(missing))
 
     def _tell(self, loss: Loss) -> Lost:
         if self._is_judge:
             self._store.set(self._verdict_key, json.dumps([loss.problem, loss.missing]))
-            self._wait_for_readers(loss.missing)
+            self._wait_for_readers()
         return Lost(loss.problem, loss.missing)
 
-    def _wait_for_readers(self, missing: Sequence[str]) -> None:
-        """Until all others know, so that none takes the store's end for the fault."""
-        nodes = self._meeting.nodes
-        keys = [self._read_key(place) for place, node in enumerate(nodes) if place and node not in missing]
+    def _wait_for_readers(self) -> None:
+        """Until all others know, so that none takes the store's end for the fault.
+
+        Those that are missing too: where only a rank is lost, its node reads on.
+        """
+        keys = [self._read_key(place) for place in range(1, len(self._meeting.nodes))]
         give_up = time.monotonic() + _LINGER_SECONDS
         while keys and time.monotonic() < give_up and not self._store.check(keys):
             time.sleep(_JOIN_POLL_SECONDS)
