@@ -1,0 +1,1 @@
+"""Commands of the trainer; each module is loaded only when its command is called."""
