@@ -37,6 +37,8 @@ class Plan:
     """Path of the scenario that stands in for the hardware."""
     expected_gpus: int | None = None
     """GPUs that each node must have; None: as many as its PCI bus shows."""
+    has_early_stop: bool = True
+    """A node that fails clearly ends its burns early (`fryer.early_stop`)."""
 
     @property
     def seconds(self) -> float:
@@ -64,6 +66,8 @@ class Plan:
             words += ["--memory", str(self.memory_ratio)]
         if self.scenario:
             words += ["--simulate", self.scenario]
+        if not self.has_early_stop:
+            words.append("--no-early-stop")
         return shlex.join(words)
 
 
@@ -72,7 +76,7 @@ def show_seconds(seconds: float) -> str:
     return f"{round(seconds, 3):f}".rstrip("0").rstrip(".") + "s"
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913 - one argument an option
     *,
     nodes: Sequence[str],
     seconds: float,
@@ -82,6 +86,7 @@ def make_plan(
     memory_ratio: float | None,
     scenario: str | None,
     expected_gpus: int | None = None,
+    has_early_stop: bool = True,
 ) -> Plan:
     """Check every argument and share the duration among the burns; raises `UsageError` for the first that is wrong."""
     if not nodes:
@@ -107,4 +112,5 @@ def make_plan(
         memory_ratio=memory_ratio,
         scenario=scenario,
         expected_gpus=expected_gpus,
+        has_early_stop=has_early_stop,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fryer.burns import BURNS
 from fryer.crew import Crew, make_context, warm_up
+from fryer.early_watch import EarlyWatch, stopped_by
 from fryer.evidence import Measurement, NodeEvidence, PastMeasurement
 from fryer.hardware import Hardware, open_hardware
 from fryer.outputs import Output
@@ -103,16 +104,19 @@ class _NodeRun:
         self._records = _Records()
         self._out: dict[str, str] = {}
         """Devices that are left alone from now on, and why."""
+        self._early = ""
+        """What ended its burns early, though nobody asked for it."""
 
     def run(self, past: Past) -> NodeEvidence:
         hardware = open_hardware(self._node, self._plan.scenario)
         self._output.node(self._node, hardware.infos)
         known = past(hardware)
         telemetry = Telemetry(hardware.clock, hardware.nvml, HostReader())
+        watch = EarlyWatch(self._plan, hardware)
         try:
             for phase in self._plan.phases:
-                if not self._stopper.reason:
-                    self._phase(hardware, phase, telemetry)
+                if not (self._stopper.reason or self._early):
+                    self._phase(hardware, phase, telemetry, watch)
         finally:
             seen = telemetry.stop()
             if hardware.nvml is not None:
@@ -140,11 +144,11 @@ class _NodeRun:
             missing_past=tuple(sorted(known.uuids - set(names))),
             gpu_processes=hardware.processes,
             seed=self._plan.seed,
-            interrupted=self._stopper.reason,
+            interrupted=self._stopper.reason or self._early or None,
             repeat={phase.burn: self._plan.repeat_command(self._node, phase.burn) for phase in self._plan.phases},
         )
 
-    def _phase(self, hardware: Hardware, phase: Phase, telemetry: Telemetry) -> None:
+    def _phase(self, hardware: Hardware, phase: Phase, telemetry: Telemetry, watch: EarlyWatch) -> None:
         if self._plan.scenario is not None and not BURNS[phase.burn].is_simulated:
             self._take(
                 Problem(
@@ -166,16 +170,28 @@ class _NodeRun:
                 while not crew.is_over:
                     if self._stopper.is_urgent:
                         break
-                    if self._stopper.reason:
+                    if self._stopper.reason or self._early:
                         crew.stop()
                     for record in crew.listen(LISTEN_SECONDS):
+                        watch.note(record)
                         self._take(record)
+                    self._look_early(watch, telemetry)
                     for reading in telemetry.news():
                         if reading.uuid in names:
                             self._output.reading(self._node, names[reading.uuid], reading)
             finally:
                 crew.kill()
             self._out.update(dict.fromkeys(crew.hung, "it hung in an earlier burn"))
+
+    def _look_early(self, watch: EarlyWatch, telemetry: Telemetry) -> None:
+        if self._early or self._stopper.reason:
+            return
+        own = self._records
+        failures = watch.look(own.points, own.mismatches, own.problems, telemetry.seen)
+        for problem in failures:
+            self._take(problem)
+        if failures:
+            self._early = stopped_by(failures)
 
     def _orders(self, hardware: Hardware, phase: Phase, rendezvous: Path) -> list[Order]:
         specs = [spec for spec in hardware.specs if not self._is_out(spec, phase.burn)]

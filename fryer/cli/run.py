@@ -69,6 +69,13 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         int | None,
         typer.Option(min=1, metavar="N", help="GPUs that the node must have. Default: as many as its PCI bus shows."),
     ] = None,
+    early_stop: Annotated[
+        bool,
+        typer.Option(
+            "--early-stop/--no-early-stop",
+            help="End a node's burns early where a device fails beyond doubt after 20 s and over a minute is left.",
+        ),
+    ] = True,
     strict: Annotated[bool, typer.Option("--strict", help="A warning exits 1 too.")] = False,
     state: Annotated[
         Path | None,
@@ -145,6 +152,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
             memory_ratio=memory,
             scenario=simulate,
             expected_gpus=expect,
+            has_early_stop=early_stop,
         )
         if report is not None:
             check_path(report)
