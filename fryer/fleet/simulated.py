@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from heapq import heappop, heappush
 
+from fryer.evidence import NodeEvidence
 from fryer.fleet.orders import (
     PROTOCOL,
     Collect,
@@ -27,6 +28,7 @@ from fryer.fleet.orders import (
     Stop,
 )
 from fryer.fleet.simulated_collect import Group, Silence
+from fryer.fleet.simulated_early import EarlyEnds
 from fryer.fleet.simulated_faults import clear_failures
 from fryer.fleet.simulated_links import Links, by_node, chance
 from fryer.fleet.simulated_node import SimulatedQualification
@@ -80,6 +82,8 @@ class SimulatedHosts:
         self._places = {node: place for place, node in enumerate(scenario.fleet.node_names)}
         self._alive: dict[str, float] = {}
         """Nodes whose worker runs, and since when."""
+        self._burnt: set[str] = set()
+        """Nodes that are done with the present `Qualify`."""
         self._due: list[tuple[float, int, _Due]] = []
         self._num_due = 0
         self._now = 0.0
@@ -144,12 +148,19 @@ class SimulatedHosts:
 
     def _qualify(self, order: Qualify) -> None:
         begin = self._now
+        self._burnt.clear()
         qualification = SimulatedQualification(self._scenario, order.plan, self._scenario_now, self._versions)
         for at, burn in self._signs(order, qualification.seconds):
             self._at(begin + at, partial(self._progress, order.id, burn, begin))
+        ends = EarlyEnds(self._scenario, order.plan, self._scenario_now, self._versions)
         for node in self._alive:
             late = chance(self._scenario, node, "end")
-            self._at(begin + qualification.seconds + late, partial(self._qualified, order.id, qualification, node))
+            faults = [f for f in self._faults.get(node, ()) if _is_of_gpus(f)]
+            if early := ends.end_of(node, faults):
+                make = partial(ends.evidence, node, faults, early)
+            else:
+                make = partial(qualification.evidence, node, faults)
+            self._at(begin + (early or qualification.seconds) + late, partial(self._qualified, order.id, node, make))
 
     def _collect(self, order: Collect) -> None:
         shift = self._now - self._scenario_now
@@ -216,7 +227,7 @@ class SimulatedHosts:
 
     def _progress(self, order: str, burn: str, begin_seconds: float) -> Iterable[Message]:
         seconds = self._now - begin_seconds
-        for node in list(self._alive):
+        for node in [node for node in self._alive if node not in self._burnt]:
             if self._speaks(node) and self._alive[node] <= begin_seconds:
                 faults = self._faults.get(node, ())
                 problems = clear_failures(node, faults, self._scenario_now) if faults else ()
@@ -228,10 +239,10 @@ class SimulatedHosts:
             if self._speaks(node):
                 yield Progress(node=node, order=order, what=what, seconds=self._now - begin_seconds)
 
-    def _qualified(self, order: str, qualification: SimulatedQualification, node: str) -> Iterable[Message]:
+    def _qualified(self, order: str, node: str, make: Callable[[], NodeEvidence]) -> Iterable[Message]:
+        self._burnt.add(node)
         if self._speaks(node):
-            faults = [f for f in self._faults.get(node, ()) if _is_of_gpus(f)]
-            yield Qualified(node=node, order=order, evidence=qualification.evidence(node, faults))
+            yield Qualified(node=node, order=order, evidence=make())
 
     def _say(self, message: Message) -> Iterable[Message]:
         if self._speaks(message.node):

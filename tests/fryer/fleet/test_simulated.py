@@ -1,6 +1,7 @@
 """Workers of a simulated fleet say what real ones would, on a clock that takes no time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,9 @@ from fryer.fleet.hosts import Hosts
 from fryer.fleet.orders import PROTOCOL, Collect, Collected, Ended, Hello, Message, Progress, Qualified, Qualify, Stop
 from fryer.fleet.simulated import SimulatedHosts, unconcerned_in_fleet
 from fryer.plan import Plan, make_plan
+from fryer.verdict import judge
 from watchdog.simulator.scenario import Scenario, parse
+from watchdog.vocabulary.verdicts import Verdict
 
 NODES = ("node001", "node002", "node003", "node004")
 
@@ -40,6 +43,20 @@ def everything(hosts: Hosts, seconds: float) -> list[Message]:
     while hosts.now() < end:
         found += hosts.receive(end - hosts.now())
     return found
+
+
+def everything_timed(hosts: Hosts, seconds: float) -> list[tuple[float, Message]]:
+    """The same, each with when it came."""
+    end = hosts.now() + seconds
+    found: list[tuple[float, Message]] = []
+    while hosts.now() < end:
+        received = hosts.receive(end - hosts.now())
+        found += [(hosts.now(), message) for message in received]
+    return found
+
+
+def make_plan_of(seconds: float) -> Plan:
+    return make_plan(nodes=NODES, seconds=seconds, dtypes=(), burns=(), seed=1, memory_ratio=None, scenario="test.toml")
 
 
 def started(*faults: str) -> SimulatedHosts:
@@ -292,3 +309,55 @@ def test_equal_scenarios_tell_equal_stories_and_another_seed_another() -> None:
 )
 def test_faults_that_no_run_over_nodes_meets_are_told(fault: str, is_met: bool) -> None:
     assert (unconcerned_in_fleet(scenario(fault)) == ()) is is_met
+
+
+@pytest.mark.parametrize(
+    ("fault", "device"),
+    [
+        ('on = "node002/gpu3"\nkind = "wrong_bits"\nbits = 1\nat = "40s"', "gpu3"),
+        ('on = "node002/gpu3"\nkind = "lost"\nat = "40s"', "gpu3"),
+        ('on = "node002/gpu3"\nkind = "xid"\ncode = 79\nat = "40s"', "gpu3"),
+    ],
+    ids=["wrong", "lost", "Xid"],
+)
+def test_a_node_that_fails_beyond_doubt_ends_its_burns_early_and_the_others_go_on(fault: str, device: str) -> None:
+    hosts = started(fault)
+    begun = hosts.now()
+    hosts.send(Qualify(id="q", plan=make_plan_of(3600)))
+    first, *others = [m for m in everything_timed(hosts, 3700) if isinstance(m[1], Qualified)]
+    assert (first[1].node, round(first[0] - begun)) in {("node002", seconds) for seconds in (45, 46)}
+    assert {m.node for _, m in others} == {"node001", "node003", "node004"}
+    assert all(at - begun >= 3600 * 0.8 for at, _ in others)  # the soak, two shares of ten, is not simulated
+    evidence = first[1].evidence
+    assert evidence.interrupted == f"a clear failure of {device} (--no-early-stop burns on)"
+    verdict = judge(evidence)
+    assert verdict.verdict is Verdict.FAIL
+    assert [each.device for each in verdict.devices if each.verdict is Verdict.FAIL] == [device]
+    ends = [point.at_seconds for figure in evidence.measurements for point in figure.series]
+    assert max(ends) <= 45.0
+
+
+def test_a_node_that_is_done_shows_no_signs_of_work() -> None:
+    hosts = started('on = "node002/gpu3"\nkind = "lost"')
+    begun = hosts.now()
+    hosts.send(Qualify(id="q", plan=make_plan_of(3600)))
+    signs = [at for at, m in everything_timed(hosts, 3700) if isinstance(m, Progress) and m.node == "node002"]
+    assert max(signs) - begun <= 26.0
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds", "has_early_stop"),
+    [
+        ('on = "node002/gpu3"\nkind = "lost"', 3600, False),
+        ('on = "node002/gpu3"\nkind = "lost"', 90, True),
+        ('on = "node002/gpu3"\nkind = "slow"\nfactor = 0.8', 3600, True),
+    ],
+    ids=["not wanted", "little left", "merely slow"],
+)
+def test_else_it_burns_on(fault: str, seconds: float, has_early_stop: bool) -> None:
+    hosts = started(fault)
+    begun = hosts.now()
+    hosts.send(Qualify(id="q", plan=replace(make_plan_of(seconds), has_early_stop=has_early_stop)))
+    ends = {m.node: at - begun for at, m in everything_timed(hosts, 3700) if isinstance(m, Qualified)}
+    assert set(ends) == set(NODES)
+    assert all(end >= seconds * 0.8 for end in ends.values())
