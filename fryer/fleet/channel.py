@@ -6,8 +6,10 @@ to stderr, and the end of a worker is the end of its stdout, whatever it started
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 
+from fryer.fleet import beat
 from fryer.fleet.orders import Message, Order
 from fryer.fleet.wire import ORDERS, Noise, Reader, Unreadable, encode
 
@@ -26,6 +28,14 @@ class Channel:
         self._serial = 0
         self.is_broken = False
         """Nobody reads the messages any more."""
+        self._heard_at: float | None = None
+        """When something last came, `time.monotonic`; None before the first beat."""
+
+    @property
+    def is_abandoned(self) -> bool:
+        """A controller that beat has fallen silent: the connection is cut."""
+        heard = self._heard_at
+        return heard is not None and time.monotonic() - heard > beat.ABANDONED_SECONDS
 
     def say(self, message: Message) -> None:
         """Write `message` whole; blocks while the reader does not read. Silent once nobody reads any more."""
@@ -49,6 +59,8 @@ class Channel:
             if not read:
                 return
             *lines, rest = (rest + read).split(b"\n")
+            if self._heard_at is not None or b"" in lines:
+                self._heard_at = time.monotonic()
             for line in lines:
                 match reader.read(line.decode("utf-8", "replace")):
                     case Unreadable() as unreadable:

@@ -27,7 +27,7 @@ _REMEDIES = {
     "untested": "repeat with more nodes that pass, or alone with a proven partner",
 }
 _ENDED_REMEDIES = {
-    "unreachable": "see whether the node is up, and whether ssh to it works without a question",
+    "unreachable": "see whether the node is up, and whether its launcher gets there: ssh without a question, or Slurm",
     "not_installed": "install the same Fryer there, or name its program with --remote-command",
     "version_skew": "install the controller's version there",
     "died": "read the kernel log of the node: what killed it?",
@@ -102,7 +102,7 @@ def _of_end(ended: Ended) -> Reason:
         verdict=Verdict.ERROR,
         message=ended.message,
         evidence={"stderr": ended.stderr, "exit_code": ended.exit_code},
-        remedy=_ENDED_REMEDIES.get(ended.code, ""),
+        remedy=ended.remedy or _ENDED_REMEDIES.get(ended.code, ""),
     )
 
 

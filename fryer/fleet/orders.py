@@ -118,6 +118,8 @@ class Ended:
     stderr: str = ""
     """The last lines that the node itself printed."""
     exit_code: int | None = None
+    remedy: str = ""
+    """What to do, where the launcher knows better than the code says."""
 
 
 Message = Hello | Progress | Qualified | Collected | Ended

@@ -129,7 +129,8 @@ class _Worker:
         until = float("inf")
         while time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
-            if self._channel.is_broken and not self._stopper.is_urgent:
+            is_alone = self._channel.is_broken or self._channel.is_abandoned
+            if is_alone and not self._stopper.is_urgent:
                 self._stopper.stop(GONE)
                 self._stopper.stop(GONE)
             if self._stopper.reason:

@@ -19,6 +19,7 @@ from ClusterShell.Event import EventHandler
 from ClusterShell.Task import task_self, task_terminate
 from ClusterShell.Worker.Worker import StreamWorker
 
+from fryer.fleet.beat import BEAT, Beats
 from fryer.fleet.orders import Contact, Ended, Message
 from fryer.launchers.streams import Cause, NodeLines
 
@@ -84,6 +85,7 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
         self._sent: list[bytes] = []
         """All orders so far: a worker that is started late gets them too."""
         self._is_stopping = False
+        self._beats = Beats(time.monotonic())
         self._requests: deque[Request] = deque()
         self._task: Any = None
         self._reader, self._writer = os.pipe()
@@ -208,6 +210,10 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
         while self._requests:
             self._do(self._requests.popleft())
         now = time.monotonic()
+        if self._beats.is_due(now) and not self._is_stopping:
+            for node in self._nodes.values():
+                if not node.is_gone:
+                    node.worker.write(BEAT.encode("ascii"))
         for name in [name for name in self._starting if now > self._nodes[name].deadline]:
             found = self._nodes[name]
             contact = self._way.contact

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from fryer.fleet.beat import BEAT, Beats
 from fryer.fleet.orders import Contact, Ended, Message, Order, Stop
 from fryer.fleet.wire import encode
 from fryer.launchers.slurm_cluster import (
@@ -65,6 +66,8 @@ KILL_SECONDS = 3.0
 ASK_SECONDS = 3.0
 """For what Slurm says while workers are being listened to."""
 REMARKS = 20
+REMEDY = "see sinfo -R for why Slurm does not give it; a drained node can be measured with --launcher ssh"
+"""Where Slurm does not start a worker on a node."""
 
 
 @dataclass(slots=True)
@@ -110,6 +113,7 @@ class SlurmHosts:
         self._launched = 0.0
         """When srun could begin, on our clock."""
         self._is_stopping = False
+        self._beats = Beats(self._began)
 
     def start(self, nodes: Sequence[str]) -> None:
         """Begin to start one worker a node. Asks Slurm of them first: up to 40 s where slurmctld is slow.
@@ -192,7 +196,7 @@ class SlurmHosts:
             if not why and held is not None and node not in held:
                 why = f"{node} is not in Slurm job {inside}, which has {held}"
             if why:
-                self._messages.append(Ended(node=node, code="unreachable", message=why))
+                self._messages.append(Ended(node=node, code="unreachable", message=why, remedy=REMEDY))
             else:
                 usable.append(facts[node])
         return usable
@@ -259,6 +263,8 @@ class SlurmHosts:
     def _look(self) -> None:
         """At deadlines, and at ends whose last lines have come."""
         now = time.monotonic()
+        if self._process is not None and self._beats.is_due(now) and not self._is_stopping:
+            self._process.send(BEAT)
         for node in self._nodes.values():
             if node.end is not None and not node.lines.is_over and now - node.ended_at > SETTLE_SECONDS:
                 self._settle(node, node.end)
@@ -310,8 +316,9 @@ class SlurmHosts:
             return
         node.lines.is_over = True
         stderr = "\n".join([*self._remarks, node.lines.tail]).strip()
+        remedy = REMEDY if code == "unreachable" else ""
         self._messages.append(
-            Ended(node=node.lines.node, code=code, message=message, stderr=stderr, exit_code=exit_code)
+            Ended(node=node.lines.node, code=code, message=message, stderr=stderr, exit_code=exit_code, remedy=remedy)
         )
 
     def _put(self, message: Message | None) -> None:

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from fryer.fleet.beat import BEAT, Beats
 from fryer.fleet.identity import order_addresses
 from fryer.fleet.orders import Collected, Hello, Message, Order, Progress, Qualified, Qualify, Stop
 from fryer.fleet.wire import MESSAGES, Reader, Unreadable, encode
@@ -27,13 +29,22 @@ PLAN = make_plan(
 )
 LONG = replace(PLAN, phases=(replace(PLAN.phases[0], seconds=600.0),))
 
+HASTY = """
+from fryer.fleet import beat
+from fryer.main import main
+beat.ABANDONED_SECONDS = {}
+main()
+"""
+"""A worker that gives its controller up sooner."""
+
 
 class Worker:
     """A process and what it says."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, abandoned_seconds: float | None = None) -> None:
+        words = ["-m", "fryer"] if abandoned_seconds is None else ["-c", HASTY.format(abandoned_seconds)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "fryer", "worker", "--node", "node001", *options],
+            [sys.executable, *words, "worker", "--node", "node001", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -74,8 +85,8 @@ class Worker:
 def worker() -> Iterator[Callable[..., Worker]]:
     every = []
 
-    def start(*options: str) -> Worker:
-        every.append(Worker(*options))
+    def start(*options: str, abandoned_seconds: float | None = None) -> Worker:
+        every.append(Worker(*options, abandoned_seconds=abandoned_seconds))
         return every[-1]
 
     yield start
@@ -248,3 +259,37 @@ def test_wrong_usage_exits_2_and_prints_nothing_on_stdout(options: tuple[str, ..
         [sys.executable, "-m", "fryer", "worker", *options], capture_output=True, check=False, stdin=subprocess.DEVNULL
     )
     assert (done.returncode, done.stdout) == (2, b"")
+
+
+def test_a_controller_that_falls_silent_without_a_word_ends_it(worker: Callable[..., Worker]) -> None:
+    """As where a cable is pulled: nothing closes, and nothing comes any more."""
+    one = worker(abandoned_seconds=3.0)
+    everyone = one.burn()
+    for _ in range(8):
+        one.process.stdin.write(BEAT.encode())
+        one.process.stdin.flush()
+        time.sleep(0.5)
+    assert one.process.poll() is None
+    assert one.process.wait(timeout=30) == 3
+    assert one.process.stderr.read().endswith(b"fryer worker on node001: ended: its controller is gone\n")
+    assert_gone(everyone)
+
+
+def test_a_controller_that_never_beat_is_not_missed(worker: Callable[..., Worker]) -> None:
+    one = worker(abandoned_seconds=0.5)
+    one.hear(is_hello)
+    time.sleep(2.0)
+    one.say(Qualify(id="q1", plan=PLAN))
+    assert one.hear(is_qualified)[-1].evidence.interrupted is None
+
+
+def test_beats_are_due_by_the_clock() -> None:
+    beats = Beats(100.0)
+    assert [beats.is_due(100.0 + at) for at in (9.9, 10.0, 10.1, 19.9, 20.0, 95.0)] == [
+        False,
+        True,
+        False,
+        False,
+        True,
+        True,
+    ]
