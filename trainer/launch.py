@@ -40,7 +40,7 @@ def _start(options: Options, rank: int, num_ranks: int, port: int) -> "subproces
     }
     # more ranks than processors would otherwise wait for each other's threads
     environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_ranks)))
-    command = [sys.executable, "-m", "trainer.rank", options.to_text()]
+    command = [sys.executable, "-m", "trainer.rank", options.to_text(), str(os.getpid())]
     # a session of its own: a terminal's Ctrl-C reaches it through us only, once
     return subprocess.Popen(command, env=environment, start_new_session=True)
 

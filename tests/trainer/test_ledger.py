@@ -52,5 +52,5 @@ def test_ledgers_of_several_attempts_are_joined_without_repeats() -> None:
 
 
 def test_a_skip_of_fractions_is_refused() -> None:
-    with pytest.raises(TypeError, match="whole numbers, not 1.5 and 2"):
+    with pytest.raises(TypeError, match=r"whole numbers, not 1\.5 and 2"):
         ledger_from_json([{"stage": "one", "first": 1.5, "end": 2, "incident": ""}])
