@@ -19,7 +19,8 @@ from uuid import uuid4
 
 from bench.show import show
 from fryer import archive
-from fryer.fleet.conductor import NetworkPlan, conduct, nothing_past
+from fryer.fleet.conductor import conduct, nothing_past
+from fryer.fleet.network_plan import NetworkPlan
 from fryer.fleet.orders import Message, Qualified, Qualify
 from fryer.fleet.simulated import SimulatedHosts
 from fryer.localise import Round
@@ -112,6 +113,9 @@ class _Quiet:
 
     def round(self, this: Round) -> None:
         pass
+
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """Nothing to remember."""
 
     def finish(self, result: RunResult) -> None:
         pass

@@ -18,6 +18,8 @@ DEADLINE_SECONDS = 60.0
 """`cuInit` takes up to some ten seconds on a node of eight GPUs without persistence mode."""
 _NO_DEVICE = 100
 """CUDA_ERROR_NO_DEVICE."""
+_MULTICAST_SUPPORTED = 132
+"""CU_DEVICE_ATTRIBUTE_MULTICAST_SUPPORTED, since CUDA 12.1."""
 _TEXT_BYTES = 256
 
 
@@ -31,6 +33,8 @@ class CudaEntry:
     pci_bus_id: str
     """``0000:1b:00.0``; of the GPU that a slice belongs to."""
     memory_bytes: int
+    has_multicast: bool | None = None
+    """Multicast objects over NVSwitch, which NVLS needs; None: this driver doesn't say."""
 
 
 def list_cuda(deadline_seconds: float = DEADLINE_SECONDS) -> tuple[CudaEntry, ...]:
@@ -91,7 +95,17 @@ def _entry(cuda: ctypes.CDLL, ordinal: int) -> CudaEntry:
         name=name.value.decode(),
         pci_bus_id=bus_id.value.decode().lower(),
         memory_bytes=memory.value,
+        has_multicast=_has_multicast(cuda, device),
     )
+
+
+def _has_multicast(cuda: ctypes.CDLL, device: ctypes.c_int) -> bool | None:
+    value = ctypes.c_int()
+    try:
+        code = cuda.cuDeviceGetAttribute(ctypes.byref(value), _MULTICAST_SUPPORTED, device)
+    except AttributeError:
+        return None
+    return None if code else bool(value.value)  # an older driver knows no such attribute
 
 
 def _check(code: int, function: str) -> None:

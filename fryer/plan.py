@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fryer.burns import BURNS
+from fryer.collectives.choice import Choice
 from fryer.devices import DTYPES
 from watchdog.vocabulary.errors import UsageError, nearest
 from watchdog.vocabulary.units import show_duration
@@ -39,6 +40,8 @@ class Plan:
     """GPUs that each node must have; None: as many as its PCI bus shows."""
     has_early_stop: bool = True
     """A node that fails clearly ends its burns early (`fryer.early_stop`)."""
+    collectives: Choice | None = None
+    """Of a run over many nodes: what is swept beside localisation; None: what suits the hardware."""
 
     @property
     def seconds(self) -> float:
@@ -87,6 +90,7 @@ def make_plan(  # noqa: PLR0913 - one argument an option
     scenario: str | None,
     expected_gpus: int | None = None,
     has_early_stop: bool = True,
+    collectives: Choice | None = None,
 ) -> Plan:
     """Check every argument and share the duration among the burns; raises `UsageError` for the first that is wrong."""
     if not nodes:
@@ -113,4 +117,5 @@ def make_plan(  # noqa: PLR0913 - one argument an option
         scenario=scenario,
         expected_gpus=expected_gpus,
         has_early_stop=has_early_stop,
+        collectives=collectives,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fryer.collectives.cases import CollectiveRow
+from fryer.collectives.swept import BETWEEN, Swept
 from fryer.evidence import NodeEvidence, NodeVerdict
 from fryer.localise import LinkFinding, Round, Trial
 from fryer.plan import Plan
@@ -29,9 +30,11 @@ class Network:
     rounds: tuple[Round, ...] = ()
     trials: tuple[Trial, ...] = ()
     rows: tuple[CollectiveRow, ...] = ()
-    """Of sweeps, over all nodes that were left."""
+    """Of the rounds; those of an earlier, resumed run are not among them."""
     expected_bytes_per_second: float | None = None
     """Bus bandwidth of a healthy pair; None: nobody knows."""
+    sweeps: tuple[Swept, ...] = ()
+    """Inside each node that has several GPUs, and over all nodes that were left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,5 +56,11 @@ class RunResult:
 
     @property
     def verdict(self) -> Verdict:
-        """The gravest of the nodes."""
-        return gravest([*(node.verdict for node in self.verdicts), *(link.verdict for link in self.links)])
+        """The gravest of the nodes, of the paths between them and of what was swept over all of them together."""
+        swept = [each.verdict for each in self.group_sweeps if each.verdict is not Verdict.PASS]
+        return gravest([*(node.verdict for node in self.verdicts), *(link.verdict for link in self.links), *swept])
+
+    @property
+    def group_sweeps(self) -> tuple[Swept, ...]:
+        """Over all nodes that were left; those inside nodes are among the nodes' own reasons."""
+        return tuple(each for each in self.network.sweeps if each.scope == BETWEEN) if self.network else ()

@@ -44,8 +44,9 @@ def open_fleet(
     options: FleetOptions, store: Store | None, stopper: Stopper, *, as_json: bool
 ) -> tuple[FleetGuarded, Callable[[RunInfo], RunResult]]:
     """The output, and what carries a run out. Raises `UsageError`."""
-    from fryer.fleet.conductor import NetworkPlan, conduct
+    from fryer.fleet.conductor import conduct
     from fryer.fleet.journal import Journal
+    from fryer.fleet.network_plan import NetworkPlan
     from fryer.outputs.fleet_guarded import FleetGuarded
 
     hosts = _hosts(options)

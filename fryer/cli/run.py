@@ -90,6 +90,24 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     network: Annotated[
         bool, typer.Option("--network/--no-network", help="Of several nodes: also measure between them.")
     ] = True,
+    collectives: Annotated[
+        str,
+        typer.Option(
+            metavar="LIST",
+            help="Sweep these over all nodes that are fit, and inside each: all_reduce, alltoall, ..., all, none. "
+            "Default: all_reduce over a dozen sizes.",
+        ),
+    ] = "",
+    sizes: Annotated[
+        str,
+        typer.Option(
+            metavar="BEGIN:END:FACTOR", help="Of that sweep, as -b -e -f of nccl-tests: 8:8G:2. Its default suits."
+        ),
+    ] = "",
+    nccl_json: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the sweep over all nodes as the JSON of nccl-tests."),
+    ] = None,
     launcher: Annotated[
         str,
         typer.Option(metavar="NAME", help="How other nodes are reached: auto, local, ssh, slurm."),
@@ -130,10 +148,9 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     with Stopper().listening() as stopper:
         from fryer.cli.after import After, follow
         from fryer.cli.fleet import FleetOptions
+        from fryer.collectives.choice import parse_choice
         from fryer.fleet.simulated import unconcerned_in_fleet
         from fryer.hardware import parse_nodes, unconcerned
-        from fryer.launchers import is_here
-        from fryer.outputs.html import check_path
         from fryer.plan import make_plan
         from watchdog.simulator.scenario import load
         from watchdog.vocabulary.units import parse_duration
@@ -152,12 +169,12 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
             memory_ratio=memory,
             scenario=simulate,
             expected_gpus=expect,
+            collectives=parse_choice(_words(collectives), sizes),
             has_early_stop=early_stop,
         )
-        if report is not None:
-            check_path(report)
+        _check_files(report, nccl_json)
         fleet = None
-        if len(plan.nodes) > 1 or not (simulate or is_here(plan.nodes[0])):
+        if _is_fleet(plan, has_network=network):
             fleet = FleetOptions(
                 nodes=plan.nodes,
                 scenario=simulate,
@@ -177,16 +194,48 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         is_kept, result, error = _carry_out(plan, fleet, store, stopper, as_json=as_json)
     if fleet and store and is_kept:
         _close_journals(store, result, resume, is_over=stopper.reason is None)
-    if report is not None:
-        from fryer.outputs.html import write
-
-        write(result, report)
-        print(f"report: {report}", file=sys.stderr)
+    _write_files(result, report, nccl_json)
     is_followed = follow(result, After(has_drain=drain, has_undrain=undrain, num_spares=spares))
     if error is not None:
         print(f"fryer: the output could not be written ({error.strerror}); see fryer history", file=sys.stderr)
     code = exit_code(result.verdict, strict=strict)
     raise typer.Exit(code if (is_kept and is_followed and error is None) or code == 1 else 3)
+
+
+def _is_fleet(plan: Plan, *, has_network: bool) -> bool:
+    """Whether it goes by workers: over several nodes, another one than this, or with a sweep that was asked for."""
+    from fryer.launchers import is_here
+
+    has_sweep = plan.collectives is not None and plan.collectives.operations != ()
+    if has_sweep and not has_network:
+        raise UsageError("--collectives and --sizes measure the network; leave out --no-network")
+    return len(plan.nodes) > 1 or has_sweep or not (plan.scenario or is_here(plan.nodes[0]))
+
+
+def _check_files(report: Path | None, nccl_json: Path | None) -> None:
+    """Better before the run than after it."""
+    if report is not None:
+        from fryer.outputs.html import check_path
+
+        check_path(report)
+    if nccl_json is not None:
+        from fryer.outputs.nccl_file import check_place
+
+        check_place(nccl_json)
+
+
+def _write_files(result: RunResult, report: Path | None, nccl_json: Path | None) -> None:
+    """The page and nccl-tests' JSON, where they were asked for."""
+    if report is not None:
+        from fryer.outputs.html import write
+
+        write(result, report)
+        print(f"report: {report}", file=sys.stderr)
+    if nccl_json is not None:
+        from fryer.outputs.nccl_file import write_nccl
+
+        written = write_nccl(result, nccl_json)
+        print(f"nccl-tests' JSON: {', '.join(map(str, written)) or 'none, nothing was swept'}", file=sys.stderr)
 
 
 def _words(text: str) -> list[str]:

@@ -82,7 +82,7 @@ def judge_rows(rows: Sequence[CollectiveRow], expectation: Expectation | None) -
     if wrong := sum(row.num_wrong for row in rows):
         return Judgement(verdict=Verdict.FAIL, code="wrong_sums", message=_wrong(rows, wrong), evidence=evidence)
     verdict, code, why = _compare(found, expectation)
-    message = f"{rows[0].case.operation} over {rows[0].num_ranks} ranks reached {_figures(found)}{why}"
+    message = f"{_what(rows)} over {rows[0].num_ranks} ranks reached {_figures(found)}{why}"
     return Judgement(verdict=verdict, code=code, message=message, evidence=evidence)
 
 
@@ -112,15 +112,23 @@ def _wrong(rows: Sequence[CollectiveRow], total: int) -> str:
     sizes = sorted({row.case.size_bytes for row in bad})
     where = f" on ranks {', '.join(map(str, ranks[:8]))}{' …' if len(ranks) > 8 else ''}" if ranks else ""
     return (
-        f"{rows[0].case.operation} over {rows[0].num_ranks} ranks gave {total} wrong elements{where}, first at "
+        f"{_what(rows)} over {rows[0].num_ranks} ranks gave {total} wrong elements{where}, first at "
         f"{sizes[0]} B: data are corrupted on the way, whatever the speed"
     )
+
+
+def _what(rows: Sequence[CollectiveRow]) -> str:
+    case = rows[0].case
+    return f"{case.operation}{' in place' if case.is_in_place else ''}"
 
 
 def _evidence(rows: Sequence[CollectiveRow], found: Plateau, expectation: Expectation | None) -> dict[str, object]:
     known = {} if expectation is None else {"expected": expectation.typical, "warn": expectation.warn}
     return {
         "operation": rows[0].case.operation,
+        "dtype": rows[0].case.dtype,
+        "in_place": rows[0].case.is_in_place,
+        "algorithm": rows[0].case.algorithm,
         "num_ranks": rows[0].num_ranks,
         "sizes": found.sizes,
         "busbw_bytes_per_second": found.busbw_bytes_per_second,
@@ -173,7 +181,7 @@ def _judge_rail(rail: int, rails: Mapping[int, Sequence[float]]) -> Judgement:
 
 def _figures(found: Plateau) -> str:
     sizes = found.sizes
-    span = f"{_size(sizes[0])}" if len(sizes) == 1 else f"{_size(sizes[0])} to {_size(sizes[-1])}"
+    span = f"{show_size(sizes[0])}" if len(sizes) == 1 else f"{show_size(sizes[0])} to {show_size(sizes[-1])}"
     return f"{_rate(found.busbw_bytes_per_second)} at {span} ({_rate(found.least)} to {_rate(found.most)})"
 
 
@@ -181,7 +189,8 @@ def _rate(value: float) -> str:
     return show_quantity(value, "B/s")
 
 
-def _size(size: int) -> str:
+def show_size(size: int) -> str:
+    """``8 GiB``, ``512 B``."""
     for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if size >= factor:
             return f"{size / factor:g} {unit}"

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import psutil
 
-from fryer.cuda_order import list_cuda
+from fryer.cuda_order import CudaEntry, list_cuda
+from fryer.fleet.interconnect import read_interconnect
 from fryer.fleet.orders import PROTOCOL, Hello
 from fryer.platform import versions
 from watchdog.collectors.pcie import count_gpus
@@ -19,12 +20,14 @@ SSH_CONNECTION = "SSH_CONNECTION"
 
 def hello(node: str, address: str | None) -> Hello:
     """The first message of a worker; `address` is what the launcher knows to be right. Blocks while CUDA starts."""
+    entries, num_gpus = _gpus()
     return Hello(
         node=node,
         protocol=PROTOCOL,
         versions=versions(),
         addresses=order_addresses(address, os.environ, _named(node), _of_interfaces()),
-        num_gpus=_count_gpus(),
+        num_gpus=num_gpus,
+        interconnect=read_interconnect(entries),
     )
 
 
@@ -70,11 +73,12 @@ def _of_interfaces() -> list[str]:
     return [entry.address for family in families for entry in entries if entry.family == family]
 
 
-def _count_gpus() -> int:
-    """As many as CUDA shows; where it can't be asked, as many as are on the bus: burning them tells why."""
+def _gpus() -> tuple[tuple[CudaEntry, ...], int]:
+    """What CUDA shows, and how many; where it can't be asked, how many are on the bus: burning them tells why."""
     try:
-        return len(list_cuda())
+        entries = list_cuda()
     except SourceMissing:
-        return 0
+        return (), 0
     except SourceFailed:
-        return count_gpus()
+        return (), count_gpus()
+    return entries, len(entries)

@@ -1,7 +1,7 @@
 """What an unfinished run over many nodes has so far, on the disk: so that it can go on where it was cut off.
 
 One file a run, ``unfinished/RUN.jsonl`` beside the store: a line for the run, one for each node that ended its burns,
-one for each group that measured. It is gone once the result is in the store.
+one for each round, for each group that measured, and for each sweep. It is gone once the result is in the store.
 """
 
 import json
@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fryer.collectives.swept import Swept
 from fryer.evidence import NodeEvidence
 from fryer.exchange import DocumentError, decode, encode
 from fryer.fleet.merge import Gathered
-from fryer.localise import Trial
+from fryer.localise import Round, Trial
 from fryer.result import Network, RunInfo
 from watchdog.vocabulary.errors import StoreError, UsageError
 
 SCHEMA, VERSION = "fryer/unfinished", 1
 _DIRECTORY = "unfinished"
+Piece = NodeEvidence | Round | Trial | Swept
+_KINDS: dict[type, str] = {NodeEvidence: "evidence", Round: "round", Trial: "trial", Swept: "sweep"}
 
 
 class Journal:
@@ -36,14 +39,14 @@ class Journal:
             ) from error
         self._write({"type": "run", "schema": SCHEMA, "version": VERSION, "info": encode(info)})
         if known is not None:
-            for evidence in known.evidence.values():
-                self.keep(evidence)
-            for trial in known.network.trials if known.network else ():
-                self.keep(trial)
+            network = known.network or Network()
+            pieces: list[Piece] = [*known.evidence.values(), *network.rounds, *network.trials, *network.sweeps]
+            for piece in pieces:
+                self.keep(piece)
 
-    def keep(self, piece: NodeEvidence | Trial) -> None:
+    def keep(self, piece: Piece) -> None:
         """One more piece. A disk that is full ends the journal, not the run."""
-        kind = "trial" if isinstance(piece, Trial) else "evidence"
+        kind = _KINDS[type(piece)]
         self._write({"type": kind, kind: encode(piece)})
 
     def close(self) -> None:
@@ -81,7 +84,9 @@ def resume(directory: Path, start: str) -> tuple[RunInfo, Gathered]:
     path = directory / _DIRECTORY / f"{found[0]}.jsonl"
     info: RunInfo | None = None
     evidence: dict[str, NodeEvidence] = {}
+    rounds: list[Round] = []
     trials: list[Trial] = []
+    sweeps: list[Swept] = []
     try:
         for document in _documents(path):
             match document.get("type"):
@@ -90,13 +95,25 @@ def resume(directory: Path, start: str) -> tuple[RunInfo, Gathered]:
                 case "evidence":
                     piece = decode(NodeEvidence, document["evidence"])
                     evidence[piece.node] = piece
+                case "round":
+                    rounds.append(decode(Round, document["round"]))
                 case "trial":
                     trials.append(decode(Trial, document["trial"]))
+                case "sweep":
+                    sweeps.append(decode(Swept, document["sweep"]))
     except (OSError, DocumentError, KeyError) as error:
         raise StoreError(f"{path} can't be read: {error}; begin a new run") from error
     if info is None:
         raise StoreError(f"{path} does not say which run it is of; begin a new run")
-    return info, Gathered(evidence=evidence, network=Network(trials=tuple(trials)))
+    return info, Gathered(evidence=evidence, network=_network(rounds, trials, sweeps))
+
+
+def _network(rounds: Sequence[Round], trials: Sequence[Trial], sweeps: Sequence[Swept]) -> Network:
+    """Of a round that was cut off before all its groups were kept, those count that were; one without any is begun
+    again under its number."""
+    begun = {(trial.round, trial.rail) for trial in trials}
+    kept = tuple(each for each in rounds if (each.number, each.rail) in begun)
+    return Network(rounds=kept, trials=tuple(trials), sweeps=tuple(sweeps))
 
 
 def _documents(path: Path) -> Sequence[dict[str, Any]]:

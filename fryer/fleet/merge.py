@@ -1,9 +1,10 @@
 """From what all nodes said to one result: each node's own verdict, what its peers and the network add. Pure."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fryer.collectives.swept import INSIDE
 from fryer.evidence import NodeEvidence, NodeVerdict, Reason
 from fryer.fleet.orders import Ended
 from fryer.fleet.peers import compare_nodes
@@ -25,6 +26,14 @@ _REMEDIES = {
     "unsplit": "repeat together with a third node that is known good: of two nobody knows which one it is",
     "slow_fleet": "look at what all nodes share: switches, routing, the library's settings",
     "untested": "repeat with more nodes that pass, or alone with a proven partner",
+}
+_INSIDE_CODES = {"below_expected": "slow_inside", "wrong_sums": "wrong_inside", "not_measured": "no_inside"}
+"""Of a judgement on the GPUs of one node among themselves: the reason's code. Others are the judgement's own."""
+_INSIDE_REMEDIES = {
+    "slow_inside": "see nvidia-smi nvlink -s and -e, nvidia-smi topo -m, the fabric manager's log and SXids",
+    "wrong_inside": "take the node out of service: data was changed between its own GPUs",
+    "no_inside": "read the node's kernel log and NCCL's words: its own GPUs did not come through a collective",
+    "above_ceiling": "report it: the measurement itself is wrong",
 }
 _ENDED_REMEDIES = {
     "unreachable": "see whether the node is up, and whether its launcher gets there: ssh without a question, or Slurm",
@@ -60,8 +69,17 @@ def merge(info: RunInfo, seconds: float, gathered: Gathered, own: Mapping[str, N
     evidence = tuple(gathered.evidence.get(node) or _no_evidence(node, gathered) for node in info.plan.nodes)
     found = gathered.localisation
     by_node = {finding.node: finding for finding in found.nodes} if found else {}
+    inside = _inside_reasons(gathered.network, info.plan)
     verdicts = tuple(
-        _verdict(each, own.get(each.node), gathered.ended.get(each.node), by_node.get(each.node), info.plan)
+        _verdict(
+            each,
+            own.get(each.node),
+            [
+                *_of_end(gathered.ended.get(each.node)),
+                *inside.get(each.node, ()),
+                *_of_network(by_node.get(each.node), info.plan),
+            ],
+        )
         for each in evidence
     )
     return RunResult(
@@ -85,36 +103,68 @@ def _no_evidence(node: str, gathered: Gathered) -> NodeEvidence:
     return NodeEvidence(node=node, devices=(), versions={}, problems=(problem,), interrupted=gathered.stopped)
 
 
-def _verdict(
-    evidence: NodeEvidence, own: NodeVerdict | None, ended: Ended | None, finding: NodeFinding | None, plan: Plan
-) -> NodeVerdict:
+def _verdict(evidence: NodeEvidence, own: NodeVerdict | None, more: Sequence[Reason]) -> NodeVerdict:
+    """The node's own verdict with what its end and the network add."""
     if own is None:
         first = evidence.problems[0]
-        reasons = () if ended else (Reason(code=first.code, verdict=first.verdict, message=first.message, evidence={}),)
+        is_told = any(reason.code == first.code for reason in more)
+        reason = Reason(code=first.code, verdict=first.verdict, message=first.message, evidence={})
+        reasons = () if is_told else (reason,)
         own = NodeVerdict(node=evidence.node, verdict=first.verdict, devices=(), reasons=reasons)
-    more = [*([_of_end(ended)] if ended else []), *([_of_network(finding, plan)] if finding else [])]
     return join(own, [Conclusion(device=NODE, reason=reason) for reason in more])
 
 
-def _of_end(ended: Ended) -> Reason:
-    return Reason(
-        code=ended.code,
-        verdict=Verdict.ERROR,
-        message=ended.message,
-        evidence={"stderr": ended.stderr, "exit_code": ended.exit_code},
-        remedy=ended.remedy or _ENDED_REMEDIES.get(ended.code, ""),
-    )
+def _inside_reasons(network: Network | None, plan: Plan) -> Mapping[str, list[Reason]]:
+    """What speaks against the GPUs of one node among themselves."""
+    simulated = ["--simulate", plan.scenario] if plan.scenario else []
+    words = ["fryer", "run", *simulated, "--collectives", "all_reduce"]
+    found: dict[str, list[Reason]] = {}
+    for swept in network.sweeps if network else ():
+        for judgement in swept.judgements if swept.scope == INSIDE else ():
+            if judgement.verdict in (Verdict.PASS, Verdict.SKIPPED):
+                continue
+            code = _INSIDE_CODES.get(judgement.code, judgement.code)
+            for node in swept.nodes:
+                found.setdefault(node, []).append(
+                    Reason(
+                        code=code,
+                        verdict=judgement.verdict,
+                        message=f"inside the node {judgement.message}",
+                        evidence=judgement.evidence,
+                        remedy=_INSIDE_REMEDIES.get(code, ""),
+                        repeat=shlex.join([*words, "--nodes", node]),
+                    )
+                )
+    return found
 
 
-def _of_network(finding: NodeFinding, plan: Plan) -> Reason:
+def _of_end(ended: Ended | None) -> list[Reason]:
+    if ended is None:
+        return []
+    return [
+        Reason(
+            code=ended.code,
+            verdict=Verdict.ERROR,
+            message=ended.message,
+            evidence={"stderr": ended.stderr, "exit_code": ended.exit_code},
+            remedy=ended.remedy or _ENDED_REMEDIES.get(ended.code, ""),
+        )
+    ]
+
+
+def _of_network(finding: NodeFinding | None, plan: Plan) -> list[Reason]:
+    if finding is None:
+        return []
     partners = finding.evidence.get("partners")
     nodes = [finding.node, *(partners if isinstance(partners, Mapping) else ())]
     words = ["fryer", "run", "--nodes", ",".join(nodes), *(["--simulate", plan.scenario] if plan.scenario else [])]
-    return Reason(
-        code=finding.code,
-        verdict=finding.verdict,
-        message=finding.proof,
-        evidence=finding.evidence,
-        remedy=_REMEDIES.get(finding.code, ""),
-        repeat=shlex.join(words) if len(nodes) > 1 else "",
-    )
+    return [
+        Reason(
+            code=finding.code,
+            verdict=finding.verdict,
+            message=finding.proof,
+            evidence=finding.evidence,
+            remedy=_REMEDIES.get(finding.code, ""),
+            repeat=shlex.join(words) if len(nodes) > 1 else "",
+        )
+    ]

@@ -58,6 +58,22 @@ Order = Qualify | Collect | Stop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interconnect:
+    """The links of one node that collectives run over. None: not known, so nothing is expected of it."""
+
+    nvlink_bytes_per_second: float | None = None
+    """Of one GPU, one way, by the product's data sheet."""
+    has_switch: bool | None = None
+    """NVSwitch: every pair of GPUs at the full rate."""
+    has_nvls: bool | None = None
+    """The NVSwitch sums: GPUs support multicast objects."""
+    num_nics: int | None = None
+    """That carry collectives."""
+    nic_bytes_per_second: float | None = None
+    """Of one of them, one way, as its port says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
     """A worker is up: who it is. Its versions must be the controller's."""
 
@@ -68,6 +84,7 @@ class Hello:
     addresses: tuple[str, ...]
     """Of this node, the one that the fleet reaches it by first."""
     num_gpus: int
+    interconnect: Interconnect = field(default_factory=Interconnect)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

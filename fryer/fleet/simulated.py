@@ -202,6 +202,7 @@ class SimulatedHosts:
             versions=versions,
             addresses=(f"10.{place >> 16 & 255}.{place >> 8 & 255}.{place & 255}",),
             num_gpus=self._scenario.fleet.gpus_per_node,
+            interconnect=self._links.interconnect,
         )
 
     def _unreachable(self, node: str) -> Iterable[Message]:

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from fryer.devices.simulated_rates import LINK_BYTES_PER_SECOND
-from fryer.parts import practical_link_rate
+from fryer.fleet.interconnect import nvlink_of
+from fryer.fleet.orders import Interconnect
+from fryer.parts import find_part, practical_link_rate
 from watchdog.simulator.fault import Fault
 from watchdog.simulator.model import noise
 from watchdog.simulator.parts import PARTS, Part
@@ -28,7 +30,13 @@ from watchdog.simulator.scenario import Scenario
 
 NIC_BYTES_PER_SECOND = {3: 11.5e9, 4: 24.0e9, 5: 47.5e9, 6: 95.0e9}
 """Of one healthy NIC, by the PCIe generation of the platform: EDR 100, HDR 200, NDR 400, XDR 800."""
+PORT_BYTES_PER_SECOND = {3: 12.5e9, 4: 25.0e9, 5: 50.0e9, 6: 100.0e9}
+"""What its port says."""
 NVLS_BYTES_PER_SECOND, NVLINK_RING_BYTES_PER_SECOND = 479e9, 367e9
+HOPPER_NVLINK_BYTES_PER_SECOND = 450e9
+"""That the two figures above belong to: they are scaled by the part's own."""
+NOISE_INSIDE_SHARE = 0.2
+"""Of the fleet's noise: collectives over NVLink repeat within half a percent, over a network within a few."""
 ETHERNET_BYTES_PER_SECOND = 1.15e9
 """Of a fleet without NICs for its GPUs: 10 Gb/s of the host."""
 UNSTEADY_SHARE, UNSTEADY_FACTOR = 0.4, 0.4
@@ -59,6 +67,8 @@ class Links:
         self._nic = (
             NIC_BYTES_PER_SECOND[self._part.pcie_generation] if fleet.nics_per_node else ETHERNET_BYTES_PER_SECOND
         )
+        self.interconnect = _interconnect(scenario, self._part)
+        """Of each node, as its worker tells it."""
         self._of_node: dict[str, list[Fault]] = {}
         self._paths: list[Fault] = []
         for fault in scenario.faults:
@@ -76,7 +86,8 @@ class Links:
         slowest = min((self._slowest_nic(node, rail, moment) for node in nodes if node in self._of_node), default=1.0)
         path = self._path(nodes, moment)
         found = self._bandwidth(len(nodes), ranks_per_node, rail, algorithm, self._nic * min(slowest, path))
-        return min(healthy, found) * (1 + noise(self._scenario, nodes[0], 0, moment.name, 0))
+        share = NOISE_INSIDE_SHARE if len(nodes) == 1 else 1.0
+        return min(healthy, found) * (1 + share * noise(self._scenario, nodes[0], 0, moment.name, 0))
 
     def reaches(self, one: str, other: str, rail: int | None, at_seconds: float) -> bool:
         """Whether the two get through to each other, for a collective on all NICs or on that of a rail."""
@@ -96,6 +107,8 @@ class Links:
 
     def breaks(self, nodes: Sequence[str], rail: int | None, begin_seconds: float) -> float | None:
         """When the next member loses the others, after that time; None where nothing is to come."""
+        if len(nodes) == 1:
+            return None
         times = {
             fault.at_seconds
             for fault in (*self._paths, *(f for node in nodes for f in self._of_node.get(node, ())))
@@ -104,7 +117,9 @@ class Links:
         return next((at for at in sorted(times) if not self.is_whole(nodes, rail, at)), None)
 
     def is_whole(self, nodes: Sequence[str], rail: int | None, at_seconds: float) -> bool:
-        """Whether all of them reach each other."""
+        """Whether all of them reach each other; inside a node no NIC is used."""
+        if len(nodes) == 1:
+            return True
         members = set(nodes)
         if any(self._is_down(node, rail, at_seconds) for node in nodes):
             return False
@@ -118,7 +133,7 @@ class Links:
         """Elements that a NIC with wrong bits spoils; of several measurements, each `every`-th."""
         wrong = 0
         nic = self._rail_nic(rail)
-        for node in nodes:
+        for node in nodes if len(nodes) > 1 else ():
             for fault in self._of_node.get(node, ()):
                 if fault.kind == "wrong_bits" and fault.is_active(moment.at_seconds) and _is_on(fault, nic):
                     wrong += self._happens(fault, moment, 1 / (fault.every or 1))
@@ -129,14 +144,23 @@ class Links:
     ) -> float:
         """Busbw of a healthy group whose slowest NIC carries `nic`."""
         if num_nodes == 1:
-            return NVLINK_RING_BYTES_PER_SECOND if algorithm == "Ring" else NVLS_BYTES_PER_SECOND
+            return self._inside(algorithm)
         if rail is not None or ranks_per_node == 1:
             return nic
         ranks = ranks_per_node or self._num_gpus
         ring = self._num_nics * nic
         if algorithm == "Ring" or not self._part.has_fabric:
             return ring
-        return min(NVLS_BYTES_PER_SECOND, ring / ranks * (num_nodes * ranks - 1) / (num_nodes - 1))
+        return min(self._inside(algorithm), ring / ranks * (num_nodes * ranks - 1) / (num_nodes - 1))
+
+    def _inside(self, algorithm: str | None) -> float:
+        """Busbw of the GPUs of one node: by NVLink, and where there is none by PCIe."""
+        nvlink = self.interconnect.nvlink_bytes_per_second
+        if nvlink is None:
+            return practical_link_rate(LINK_BYTES_PER_SECOND[self._part.pcie_generation])
+        has_nvls = self.interconnect.has_nvls and algorithm != "Ring"
+        busbw = NVLS_BYTES_PER_SECOND if has_nvls else NVLINK_RING_BYTES_PER_SECOND
+        return busbw * nvlink / HOPPER_NVLINK_BYTES_PER_SECOND
 
     def _rail_nic(self, rail: int | None) -> str | None:
         """The NIC beside the GPU of that index."""
@@ -207,6 +231,18 @@ def chance(scenario: Scenario, who: str, what: str) -> float:
     """A number from 0 to 1, the same for the same arguments."""
     digest = blake2b(f"{scenario.seed}/{who}/{what}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
+
+
+def _interconnect(scenario: Scenario, part: Part) -> Interconnect:
+    fleet = scenario.fleet
+    nvlink, has_switch = nvlink_of(find_part(part.product), fleet.gpus_per_node)
+    return Interconnect(
+        nvlink_bytes_per_second=nvlink,
+        has_switch=has_switch,
+        has_nvls=part.has_fabric and bool(has_switch),
+        num_nics=fleet.nics_per_node or None,
+        nic_bytes_per_second=PORT_BYTES_PER_SECOND[part.pcie_generation] if fleet.nics_per_node else None,
+    )
 
 
 def by_node(faults: Iterable[Fault]) -> Mapping[str, tuple[Fault, ...]]:

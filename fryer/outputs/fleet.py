@@ -25,6 +25,9 @@ class FleetOutput(Protocol):
     def round(self, this: Round) -> None:
         """Groups begin to measure together."""
 
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """A sweep begins: ``inside`` each node or ``between`` all; `what` is it for people."""
+
     def finish(self, result: RunResult) -> None:
         """The run is over, and this is what it found."""
 

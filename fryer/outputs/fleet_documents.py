@@ -2,6 +2,7 @@
 
 from fryer.collectives.busbw import REDUCING, ROOTED, extent
 from fryer.collectives.cases import CollectiveRow
+from fryer.collectives.swept import Swept
 from fryer.fleet.orders import Ended
 from fryer.localise import Round, Trial
 from fryer.outputs.documents import Document, document
@@ -27,8 +28,27 @@ def trial_document(trial: Trial) -> Document:
     return document("trial", trial)
 
 
-def collective_document(row: CollectiveRow) -> Document:
-    """One collective, measured once: names and units of nccl-tests (time in microseconds, bandwidths in GB/s)."""
+def sweep_document(swept: Swept) -> Document:
+    """What was concluded of a sweep; its rows are documents of their own, with its `scope`."""
+    return document(
+        "sweep",
+        {
+            "scope": swept.scope,
+            "nodes": swept.nodes,
+            "verdict": swept.verdict,
+            "judgements": swept.judgements,
+            "left_out": swept.left_out,
+            "missing": swept.missing,
+            "num_rows": len(swept.rows),
+        },
+    )
+
+
+def collective_document(row: CollectiveRow, swept: Swept | None = None) -> Document:
+    """One collective, measured once: names and units of nccl-tests (time in microseconds, bandwidths in GB/s).
+
+    `swept`: the sweep that it is of; else it is of a round.
+    """
     case = row.case
     return document(
         "collective",
@@ -51,5 +71,7 @@ def collective_document(row: CollectiveRow) -> Document:
             "bus_bw": row.busbw_bytes_per_second / 1e9,
             "nwrong": row.num_wrong,
             "wrong_ranks": row.wrong_ranks,
+            "scope": swept.scope if swept else "round",
+            "node": swept.nodes[0] if swept and len(swept.nodes) == 1 else None,
         },
     )

@@ -33,6 +33,10 @@ class FleetGuarded:
         """See `FleetOutput`."""
         self._try(lambda: self._output.round(this))
 
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """See `FleetOutput`."""
+        self._try(lambda: self._output.sweep(scope, groups, what))
+
     def finish(self, result: RunResult) -> None:
         """See `FleetOutput`."""
         self._try(lambda: self._output.finish(result))

@@ -133,10 +133,10 @@ def _section(node: Troubled, evidence: NodeEvidence, verdict: NodeVerdict, *, is
 def _rounds(result: RunResult) -> list[RoundRow]:
     if result.network is None:
         return []
-    trials: dict[int, list[Trial]] = {}
+    trials: dict[tuple[int, int | None], list[Trial]] = {}
     for trial in result.network.trials:
-        trials.setdefault(trial.round, []).append(trial)
-    return [_round(this, trials.get(this.number, [])) for this in result.network.rounds]
+        trials.setdefault((trial.round, trial.rail), []).append(trial)
+    return [_round(this, trials.get((this.number, this.rail), [])) for this in result.network.rounds]
 
 
 def _round(this: Round, trials: Sequence[Trial]) -> RoundRow:

@@ -80,6 +80,12 @@ class FleetLive:
         with self._guarded("round"), self._lock:
             self._state.begin_round(this)
 
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """Show the sweep as a round is."""
+        del scope
+        with self._guarded("sweep"), self._lock:
+            self._state.begin_round(Round(number=0, groups=groups, repeats=1, why=what))
+
     def finish(self, result: RunResult) -> None:
         """Give the terminal back and write the final text."""
         self.close()
@@ -162,7 +168,8 @@ def _bars(progress: FleetProgress) -> Table:
     if progress.this is not None:
         this = progress.this
         words = f"{progress.round_ratio():.0%} of {count_of(len(this.groups), 'group')}, {this.why}"
-        table.add_row(f"round {this.number}", _bar(progress.round_ratio()), words)
+        name = f"round {this.number}" if this.number else "sweep"
+        table.add_row(name, _bar(progress.round_ratio()), words)
     return table
 
 

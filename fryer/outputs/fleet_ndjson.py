@@ -2,8 +2,8 @@
 
 In order: one ``run``; then, as they happen, ``state`` and ``ended`` of nodes, ``round`` of the network, and of each
 node that came through its burns ``node``, ``mismatch``, ``problem`` and ``counted``; at the end all ``measurement``,
-``trial`` and ``collective``, and last of all one ``verdict``. Series stay on the nodes and in the store: 16,384 GPUs
-give too many points to stream.
+``trial``, ``collective`` and ``sweep``, and last of all one ``verdict``. Series stay on the nodes and in the store:
+16,384 GPUs give too many points to stream.
 
 A node that an earlier, resumed run had qualified is told at the end. It must not handle a reader that went away:
 BrokenPipeError goes to the caller, who ends the run.
@@ -48,6 +48,9 @@ class FleetJson:
         """Write a ``round`` document."""
         self._write(fleet_documents.round_document(this))
 
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """What it gives is written at the end."""
+
     def finish(self, result: RunResult) -> None:
         """Write all figures, and the ``verdict`` last."""
         for evidence in result.evidence:
@@ -61,6 +64,10 @@ class FleetJson:
                 self._write(fleet_documents.trial_document(trial))
             for row in result.network.rows:
                 self._write(fleet_documents.collective_document(row))
+            for swept in result.network.sweeps:
+                for row in swept.rows:
+                    self._write(fleet_documents.collective_document(row, swept))
+                self._write(fleet_documents.sweep_document(swept))
         self._write(documents.verdict_document(result))
 
     def close(self) -> None:

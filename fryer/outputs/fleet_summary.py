@@ -37,6 +37,15 @@ NETWORK_CODES = frozenset(
     }
 )
 """Codes of reasons that came from measurements between nodes (`fryer.localise.NodeFinding`)."""
+_GROUP_REMEDIES = {
+    "below_expected": "look at what the nodes share, for each pair of them passed: switches and routing, NCCL_ALGO and "
+    "NCCL_IB_HCA, GPUDirect RDMA (the rows say what carried them)",
+    "too_small": "measure larger sizes: --sizes 1G:8G:2",
+    "wrong_sums": "data are corrupted on the way: repeat with halves of these nodes until one is left",
+    "not_measured": "read the logs of these nodes and the library's words; repeat with halves of them",
+    "above_ceiling": "report it: the measurement itself is wrong",
+}
+"""By code of a judgement on all nodes together."""
 _MOST_KNOWN = 32
 """Names in the message for an unknown one; more are told as a set."""
 _PATH_REMEDY = (
@@ -138,6 +147,7 @@ def actions(result: RunResult) -> list[Action]:
                 key = (about.reason.verdict, about.reason.code, remedy)
                 found.setdefault(key, []).append(about)
     made = [_action(abouts, remedy) for (_, _, remedy), abouts in found.items()] + _path_actions(result)
+    made += _group_actions(result)
     once: dict[tuple[object, ...], Action] = {}
     for action in sorted(made, key=lambda action: GRAVEST_FIRST.index(action.verdict)):
         whom = (action.verdict, action.subjects, action.devices, action.is_path)
@@ -159,6 +169,25 @@ def _action(abouts: Sequence[About], remedy: str) -> Action:
         remedy=reason.remedy if len(nodes) == 1 else remedy,
         repeat=next((about.reason.repeat for about in abouts if about.reason.repeat), ""),
     )
+
+
+def _group_actions(result: RunResult) -> list[Action]:
+    """What speaks against all nodes together, and no single one."""
+    scenario = result.info.plan.scenario
+    simulated = ["--simulate", scenario] if scenario else []
+    return [
+        Action(
+            verdict=each.verdict,
+            code=each.code,
+            subjects=swept.nodes,
+            devices=(),
+            remedy=_GROUP_REMEDIES.get(each.code, ""),
+            repeat=shlex.join(["fryer", "run", "--nodes", fold(swept.nodes), *simulated]),
+        )
+        for swept in result.group_sweeps
+        for each in swept.judgements
+        if each.verdict not in (Verdict.PASS, Verdict.SKIPPED)
+    ]
 
 
 def _path_actions(result: RunResult) -> list[Action]:
@@ -221,6 +250,11 @@ def fleet_headline(result: RunResult) -> str:
     ]
     if result.links:
         parts.append(f"{count_of(len(result.links), 'path')} between nodes to look at")
+    parts += [
+        f"collectives over {count_of(len(swept.nodes), 'node')} together: {swept.verdict}"
+        for swept in result.group_sweeps
+        if swept.verdict not in (Verdict.PASS, Verdict.SKIPPED)
+    ]
     if groups.get(Verdict.WARN):
         parts.append(f"worth a look: {_bounded(groups[Verdict.WARN])}")
     left = f"all {total:,} nodes are fit" if fit == total else f"{fit:,} of {count_of(total, 'node')} are fit"

@@ -25,6 +25,7 @@ from fryer.outputs.fleet_summary import (
     fold,
     troubled,
 )
+from fryer.outputs.fleet_sweeps import sweep_lines, sweep_tables
 from fryer.outputs.rows import About, fixed_width
 from fryer.outputs.wording import count_of, devices_line, last_line, one_line, reason_line, short_id
 from fryer.result import RunInfo, RunResult
@@ -55,6 +56,8 @@ def fleet_text(result: RunResult) -> str:
         _link_lines(result),
         _action_lines(actions(result)),
         _network_lines(result),
+        sweep_lines(result),
+        *([table] for table in sweep_tables(result)),
         _fit_lines(result),
         [last_line(result)],
     ]
@@ -219,6 +222,11 @@ class FleetTable:
         """Say that groups measure together."""
         of_rail = "" if this.rail is None else f" of rail {this.rail} alone"
         self._say(f"round {this.number}{of_rail}: {count_of(len(this.groups), 'group')}, {this.why}")
+
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """Say that a sweep begins."""
+        del scope
+        self._say(f"sweep: {what}, {count_of(len(groups), 'group')}")
 
     def finish(self, result: RunResult) -> None:
         """Write what was found."""

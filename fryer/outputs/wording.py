@@ -161,7 +161,9 @@ def last_line(result: RunResult) -> str:
         return node_line(result.verdicts[0])
     same = sum(node.verdict == result.verdict for node in result.verdicts)
     if same == 0:
-        return f"all nodes: {result.verdict} (for paths between nodes, not for one of {len(result.verdicts):,} nodes)"
+        is_path = any(link.verdict is result.verdict for link in result.links)
+        what = "paths between nodes" if is_path else "collectives over all of them"
+        return f"all nodes: {result.verdict} (for {what}, not for one of {len(result.verdicts):,} nodes)"
     return f"all nodes: {result.verdict} ({same} of {count_of(len(result.verdicts), 'node')})"
 
 

@@ -1,6 +1,6 @@
 """The conductor over hosts that do as a script says: nobody holds up the others, and everything lost is named."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -9,9 +9,22 @@ from fleet_results import info_of
 
 from fryer.collectives.cases import CollectiveRow
 from fryer.evidence import NodeEvidence
-from fryer.fleet.conductor import NetworkPlan, conduct, nothing_past
+from fryer.fleet.conductor import conduct, nothing_past
 from fryer.fleet.merge import Gathered
-from fryer.fleet.orders import PROTOCOL, Collect, Collected, Ended, Hello, Message, Order, Qualified, Qualify, Stop
+from fryer.fleet.network_plan import NetworkPlan
+from fryer.fleet.orders import (
+    PROTOCOL,
+    Collect,
+    Collected,
+    Ended,
+    Hello,
+    Interconnect,
+    Message,
+    Order,
+    Qualified,
+    Qualify,
+    Stop,
+)
 from fryer.localise import Round, Trial
 from fryer.platform import versions
 from fryer.result import RunInfo, RunResult
@@ -33,6 +46,11 @@ class Scripted:
     slow: frozenset[str] = frozenset()
     bad_rails: tuple[int, ...] = tuple(range(8))
     """Of the slow nodes."""
+    inside: Mapping[str, float] = field(default_factory=dict)
+    """Bus bandwidth inside a node, where it is not that of the others."""
+    num_wrong: int = 0
+    """Wrong elements of each row of the sweep over all nodes, all on rank 9."""
+    interconnect: Interconnect = field(default_factory=Interconnect)
     then: Callable[[Order], None] = lambda _: None
     sent: list[Order] = field(default_factory=list)
     is_closed: bool = False
@@ -46,7 +64,14 @@ class Scripted:
             if node not in self.absent:
                 version = {**versions(), **({"fryer": self.version[node]} if node in self.version else {})}
                 self.coming.append(
-                    Hello(node=node, protocol=PROTOCOL, versions=version, addresses=("10.0.0.1",), num_gpus=8)
+                    Hello(
+                        node=node,
+                        protocol=PROTOCOL,
+                        versions=version,
+                        addresses=("10.0.0.1",),
+                        num_gpus=8,
+                        interconnect=self.interconnect,
+                    )
                 )
 
     def send(self, order: Order) -> None:
@@ -69,19 +94,23 @@ class Scripted:
         return replace(evidence, node=node, devices=devices, gpu_readings=readings)
 
     def _collected(self, order: Collect, group: tuple[str, ...]) -> list[Message]:
-        has_bad = self.slow & set(group) and order.rail in (None, *self.bad_rails)
-        value = GOOD / 2 if has_bad else GOOD
-        row = CollectiveRow(
-            case=order.cases[0],
-            repeat=0,
-            num_ranks=16,
-            seconds=0.005,
-            algbw_bytes_per_second=value,
-            busbw_bytes_per_second=value,
-            num_wrong=0,
-            slowest_seconds=0.006,
+        has_bad = self.slow & set(group) and len(group) > 1 and order.rail in (None, *self.bad_rails)
+        value = GOOD / 2 if has_bad else self.inside.get(group[0], GOOD) if len(group) == 1 else GOOD
+        rows = tuple(
+            CollectiveRow(
+                case=case,
+                repeat=repeat,
+                num_ranks=8 * len(group),
+                seconds=0.005,
+                algbw_bytes_per_second=value,
+                busbw_bytes_per_second=value,
+                num_wrong=self.num_wrong if order.id == "sweep between" else 0,
+                slowest_seconds=0.006,
+                wrong_ranks=(9,) if self.num_wrong else (),
+            )
+            for case in order.cases
+            for repeat in range(order.repeats)
         )
-        rows = (row,) * order.repeats
         return [Collected(node=node, order=order.id, rows=rows if node == group[0] else ()) for node in group]
 
     def receive(self, seconds: float) -> Sequence[Message]:
@@ -116,6 +145,9 @@ class Heard:
 
     def round(self, this: Round) -> None:
         self.rounds.append(this)
+
+    def sweep(self, scope: str, groups: tuple[tuple[str, ...], ...], what: str) -> None:
+        """Nothing to remember."""
 
     def finish(self, result: RunResult) -> None:
         """Nothing to remember."""

@@ -9,8 +9,9 @@ import pytest
 from fleet_results import make_fleet
 
 from fryer.archive import load
-from fryer.fleet.conductor import NetworkPlan, conduct, nothing_past
+from fryer.fleet.conductor import conduct, nothing_past
 from fryer.fleet.journal import Journal, discard, resume, unfinished
+from fryer.fleet.network_plan import NetworkPlan
 from fryer.fleet.simulated import SimulatedHosts
 from fryer.localise import Trial
 from fryer.outputs.fleet_table import FleetTable
