@@ -47,6 +47,9 @@ class Outcome:
     """Nodes that did not pass, whatever the reason."""
     failed: frozenset[str]
     num_rounds: int
+    """Over all GPUs together: who is to blame."""
+    num_rail_rounds: int
+    """On a few suspects and their partners afterwards: which GPU or NIC of theirs it is."""
     seconds: dict[str, float]
     """CPU time by part."""
     page_megabytes: float
@@ -89,7 +92,8 @@ def run(scenario: Scenario, bad: frozenset[str]) -> Outcome:
         bad=bad,
         named=frozenset(v.node for v in result.verdicts if v.verdict is not Verdict.PASS),
         failed=frozenset(v.node for v in result.verdicts if v.verdict is Verdict.FAIL),
-        num_rounds=len(result.network.rounds),
+        num_rounds=sum(each.rail is None for each in result.network.rounds),
+        num_rail_rounds=sum(each.rail is not None for each in result.network.rounds),
         seconds={
             "conduct it": conducted - begin,
             "render the page": rendered - conducted,
@@ -154,6 +158,7 @@ def report(num_nodes: int, outcomes: Sequence[Outcome]) -> None:
     show("  bad nodes that were named / all", [num_named / num_bad if num_bad else 1.0], "budget >= 0.99")
     show("  runs without a healthy node failed / all", [1 - num_false / len(outcomes)], "budget >= 0.99")
     show("  rounds", [each.num_rounds for each in outcomes], f"budget <= {budget:.1f}")
+    show("  rounds on single rails of suspects", [each.num_rail_rounds for each in outcomes], "")
     for part in outcomes[0].seconds:
         show(f"  CPU s to {part}", [each.seconds[part] for each in outcomes], "")
     show("  CPU s in all", [sum(each.seconds.values()) for each in outcomes], "budget <= 10 at 2,048 nodes")
