@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from fryer.launchers.slurm_cluster import SlurmOptions
 from watchdog.vocabulary.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ class FleetOptions:
     launcher: str = "auto"
     ssh_options: str = ""
     remote_command: str | None = None
-    partition: str | None = None
-    reservation: str | None = None
-    account: str | None = None
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
     known: Gathered | None = None
     """What an earlier, unfinished run of this id has."""
 
@@ -91,16 +90,10 @@ def _hosts(options: FleetOptions) -> Hosts:
     if choice.launcher == "ssh":
         return ssh_hosts(fryer=fryer, ssh_options=options.ssh_options, remote_command=options.remote_command)
     from fryer.launchers.slurm import SlurmHosts
-    from fryer.launchers.slurm_cluster import SlurmOptions
 
     return SlurmHosts(
         fryer=fryer,
-        options=SlurmOptions(
-            partition=options.partition,
-            reservation=options.reservation,
-            account=options.account,
-            program=options.remote_command,
-        ),
+        options=options.slurm,
         say=lambda text: print(text, file=sys.stderr),
     )
 

@@ -115,6 +115,23 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     partition: Annotated[str | None, typer.Option(help="Of Slurm, for a job of our own.")] = None,
     reservation: Annotated[str | None, typer.Option(help="Of Slurm.")] = None,
     account: Annotated[str | None, typer.Option(help="Of Slurm.")] = None,
+    qos: Annotated[str | None, typer.Option(help="Of Slurm.")] = None,
+    time: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Limit of that job, as sbatch has it. Default: the partition's.")
+    ] = None,
+    wait: Annotated[
+        str, typer.Option(metavar="TIME", help="For that job to get its nodes; with --batch for ever.")
+    ] = "10m",
+    exclusive: Annotated[
+        bool, typer.Option("--exclusive/--no-exclusive", help="Whether that job takes its nodes whole.")
+    ] = True,
+    slurm_options: Annotated[
+        str, typer.Option(metavar="WORDS", help="More options for salloc or sbatch: --constraint=h100.")
+    ] = "",
+    batch: Annotated[
+        bool,
+        typer.Option("--batch", help="Submit the run to Slurm and end; it goes on when this session is gone."),
+    ] = False,
     drain: Annotated[
         bool, typer.Option("--drain", help="Set nodes that failed to DRAIN in Slurm; none if more than a tenth failed.")
     ] = False,
@@ -147,6 +164,7 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     with Stopper().listening() as stopper:
         from fryer.cli.after import After, follow
+        from fryer.cli.batch import slurm_options_of, submit_run
         from fryer.cli.fleet import FleetOptions
         from fryer.collectives.choice import parse_choice
         from fryer.fleet.simulated import unconcerned_in_fleet
@@ -182,11 +200,14 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
                 launcher=launcher,
                 ssh_options=ssh_options,
                 remote_command=remote_command,
-                partition=partition,
-                reservation=reservation,
-                account=account,
+                slurm=slurm_options_of(
+                    (partition, reservation, account, qos), time, wait, slurm_options, remote_command, exclusive
+                ),
                 known=known,
             )
+        if batch:
+            submit_run(fleet, sys.argv[1:], has_page=report is not None)
+            return
         left_aside = (unconcerned_in_fleet if fleet else unconcerned)(scenario) if scenario else ()
         if left_aside:
             print(f"fryer: these faults do not concern fryer run: {', '.join(left_aside)}", file=sys.stderr)

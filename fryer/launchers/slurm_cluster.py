@@ -60,9 +60,11 @@ class SlurmOptions:
     time_seconds: float | None = None
     """Limit of the job; None: the partition's. It is what ends the job if this machine dies."""
     wait_seconds: float = 600.0
-    """For all nodes to be free at the same time."""
+    """For all nodes to be free at the same time; a batch job waits for ever."""
+    is_exclusive: bool = True
+    """Nodes whole, with all their memory; else only the GPUs, and others may disturb what is measured."""
     extra: tuple[str, ...] = ()
-    """More options of salloc, one a word: ``--constraint=h100``."""
+    """More options of salloc or sbatch, one a word: ``--constraint=h100``."""
     program: str | None = None
     """Words of a shell that start Fryer on a node; None: the path of this interpreter."""
 
@@ -220,8 +222,13 @@ def salloc_command(options: SlurmOptions, nodes: Sequence[str], num_gpus: int, n
     ``--exclusive`` alone gives no GPUs where Slurm keeps them as a gres, so they are asked for; ``--no-kill``: a node
     that fails takes nobody along.
     """
-    command = ["salloc", f"--job-name={name}", f"--nodelist={listed(nodes)}", f"--nodes={len(nodes)}"]
-    command += ["--exclusive", "--mem=0", "--no-kill"]
+    return ["salloc", *job_options(options, nodes, num_gpus, name), *options.extra]
+
+
+def job_options(options: SlurmOptions, nodes: Sequence[str], num_gpus: int, name: str) -> list[str]:
+    """Options that salloc and sbatch share."""
+    command = [f"--job-name={name}", f"--nodelist={listed(nodes)}", f"--nodes={len(nodes)}"]
+    command += [*(["--exclusive", "--mem=0"] if options.is_exclusive else []), "--no-kill"]
     given = {
         "partition": options.partition,
         "reservation": options.reservation,
@@ -230,8 +237,7 @@ def salloc_command(options: SlurmOptions, nodes: Sequence[str], num_gpus: int, n
         "time": None if options.time_seconds is None else str(max(1, math.ceil(options.time_seconds / 60))),
         "gres": f"gpu:{num_gpus}" if num_gpus and not _asks_for_gpus(options.extra) else None,
     }
-    command += [f"--{option}={value}" for option, value in given.items() if value is not None]
-    return [*command, *options.extra]
+    return [*command, *(f"--{option}={value}" for option, value in given.items() if value is not None)]
 
 
 def srun_command(nodes: Sequence[str], program: str | None, job: str | None) -> list[str]:
