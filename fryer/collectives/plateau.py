@@ -130,7 +130,7 @@ def _evidence(rows: Sequence[CollectiveRow], found: Plateau, expectation: Expect
         "in_place": rows[0].case.is_in_place,
         "algorithm": rows[0].case.algorithm,
         "num_ranks": rows[0].num_ranks,
-        "sizes": found.sizes,
+        "sizes": list(found.sizes),
         "busbw_bytes_per_second": found.busbw_bytes_per_second,
         "least": found.least,
         "most": found.most,
@@ -162,7 +162,7 @@ def _judge_rail(rail: int, rails: Mapping[int, Sequence[float]]) -> Judgement:
         )
     usual = median(others)
     share = median(own) / usual if usual else 1.0
-    evidence: dict[str, object] = {"rail": rail, "values": tuple(own), "others": usual, "share": share}
+    evidence: dict[str, object] = {"rail": rail, "values": list(own), "others": usual, "share": share}
     against = f"{_rate(median(own))}, {100 * share:.0f} % of the {_rate(usual)} of the other {len(others)} rails"
     if share < WARN_OF_OTHERS:
         verdict = Verdict.FAIL if share < FAIL_OF_OTHERS else Verdict.WARN

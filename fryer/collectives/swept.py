@@ -116,7 +116,7 @@ def _with_nodes(judgement: Judgement, rows: Sequence[CollectiveRow], nodes: Sequ
     wrong = nodes_of_ranks(ranks, nodes, rows[0].num_ranks)
     where = "on all nodes" if len(wrong) == len(nodes) and len(nodes) > 1 else f"on {_those(wrong)}"
     message = f"{judgement.message}; {where}" if wrong else judgement.message
-    return replace(judgement, message=message, evidence={**judgement.evidence, "wrong_nodes": wrong})
+    return replace(judgement, message=message, evidence={**judgement.evidence, "wrong_nodes": list(wrong)})
 
 
 def _those(nodes: Sequence[str]) -> str:

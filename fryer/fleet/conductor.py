@@ -179,7 +179,7 @@ class _Conductor:
     def sweep_inside(self, pool: Sequence[str]) -> list[str]:
         """GPUs of each node among themselves, before the network is blamed; the nodes that may go on."""
         done = {node for each in self._sweeps if each.scope == INSIDE for node in each.nodes}
-        able = [node for node in pool if node in self._alive and node not in done]
+        able = [node for node in self._fit(pool) if node not in done]
         if able and not self._stopper.reason:
             self._sweep(plan_inside(self._plan.collectives, able, self._hellos, self.evidence))
         bad = {n for s in self._sweeps if s.scope == INSIDE and s.verdict is Verdict.FAIL for n in s.nodes}
@@ -188,9 +188,14 @@ class _Conductor:
     def sweep_between(self, pool: Sequence[str], found: Localisation | None) -> None:
         """All that are fit as one group, over sizes and operations."""
         is_done = any(each.scope == BETWEEN for each in self._sweeps)
-        able = [node for node in pool if node in self._alive]
+        able = self._fit(pool)
         if not is_done and len(self._plan.nodes) > 1 and not self._stopper.reason:
             self._sweep(plan_between(self._plan.collectives, able, found, self._hellos, self.evidence))
+
+    def _fit(self, pool: Sequence[str]) -> list[str]:
+        """Those of `pool` that are there, in the plan's order: so ranks lie as people expect them."""
+        there = set(pool) & set(self._alive)
+        return [node for node in self._plan.nodes if node in there]
 
     def _sweep(self, planned: Planned | Swept | None) -> None:
         if isinstance(planned, Planned):

@@ -117,7 +117,7 @@ def _verdict(evidence: NodeEvidence, own: NodeVerdict | None, more: Sequence[Rea
 def _inside_reasons(network: Network | None, plan: Plan) -> Mapping[str, list[Reason]]:
     """What speaks against the GPUs of one node among themselves."""
     simulated = ["--simulate", plan.scenario] if plan.scenario else []
-    words = ["fryer", "run", *simulated, "--collectives", "all_reduce"]
+    sweep = ["--collectives", "all_reduce", *simulated]
     found: dict[str, list[Reason]] = {}
     for swept in network.sweeps if network else ():
         for judgement in swept.judgements if swept.scope == INSIDE else ():
@@ -132,7 +132,7 @@ def _inside_reasons(network: Network | None, plan: Plan) -> Mapping[str, list[Re
                         message=f"inside the node {judgement.message}",
                         evidence=judgement.evidence,
                         remedy=_INSIDE_REMEDIES.get(code, ""),
-                        repeat=shlex.join([*words, "--nodes", node]),
+                        repeat=shlex.join(["fryer", "run", "--nodes", node, *sweep]),
                     )
                 )
     return found

@@ -140,6 +140,7 @@ class Group:
             rail=order.rail,
             algorithm=case.algorithm,
             moment=moment,
+            operation=case.operation,
         )
         ranks = self._num_ranks
         size = size_bytes(case, ranks)

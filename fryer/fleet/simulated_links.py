@@ -7,6 +7,8 @@ The model, for m nodes with g GPUs (n = m·g ranks) and k NICs each:
 - Ring, pinned: busbw = k x the slowest NIC. A NIC at half its rate halves it.
 - The library's choice (hierarchical, NVLink first): a NIC need only carry busbw·(m-1)/(n-1), so busbw = min(what NVLink
   gives, slowest NIC x k/g x (n-1)/(m-1)). In pairs of nodes a third of a NIC can be gone without showing.
+- Only all_reduce is summed by the switch, and so faster than a ring in a node. Of the n-1 parts that a rank sends in
+  alltoall, n-g leave the node: busbw = slowest NIC x k/g x (n-1)/(n-g).
 - One GPU a node (a rail): the NIC beside that GPU alone.
 - A NIC that is down is left out by the library: the others carry its share. A rail of it alone breaks.
 - A path between two nodes holds every group that both are in.
@@ -41,6 +43,8 @@ ETHERNET_BYTES_PER_SECOND = 1.15e9
 """Of a fleet without NICs for its GPUs: 10 Gb/s of the host."""
 UNSTEADY_SHARE, UNSTEADY_FACTOR = 0.4, 0.4
 """Measurements that a link hits that comes and goes, and what it leaves of them, where the scenario does not say."""
+ALLTOALL = "alltoall"
+"""Stands in the place of an algorithm: everybody's parts for everybody."""
 _UNSTEADY = ("link_flap", "intermittent")
 
 
@@ -79,9 +83,20 @@ class Links:
                     self._of_node.setdefault(node, []).append(fault)
 
     def bus_bandwidth(
-        self, nodes: Sequence[str], *, ranks_per_node: int, rail: int | None, algorithm: str | None, moment: Moment
+        self,
+        nodes: Sequence[str],
+        *,
+        ranks_per_node: int,
+        rail: int | None,
+        algorithm: str | None,
+        moment: Moment,
+        operation: str = "all_reduce",
     ) -> float:
         """Bytes a second, of large messages, with the noise of this measurement."""
+        if operation == "alltoall":
+            algorithm = ALLTOALL
+        elif operation != "all_reduce":
+            algorithm = "Ring"
         healthy = self._bandwidth(len(nodes), ranks_per_node, rail, algorithm, self._nic)
         slowest = min((self._slowest_nic(node, rail, moment) for node in nodes if node in self._of_node), default=1.0)
         path = self._path(nodes, moment)
@@ -149,6 +164,9 @@ class Links:
             return nic
         ranks = ranks_per_node or self._num_gpus
         ring = self._num_nics * nic
+        if algorithm == ALLTOALL:
+            total = num_nodes * ranks
+            return min(self._inside(algorithm), ring / ranks * (total - 1) / (total - ranks))
         if algorithm == "Ring" or not self._part.has_fabric:
             return ring
         return min(self._inside(algorithm), ring / ranks * (num_nodes * ranks - 1) / (num_nodes - 1))
@@ -158,7 +176,7 @@ class Links:
         nvlink = self.interconnect.nvlink_bytes_per_second
         if nvlink is None:
             return practical_link_rate(LINK_BYTES_PER_SECOND[self._part.pcie_generation])
-        has_nvls = self.interconnect.has_nvls and algorithm != "Ring"
+        has_nvls = self.interconnect.has_nvls and algorithm is None
         busbw = NVLS_BYTES_PER_SECOND if has_nvls else NVLINK_RING_BYTES_PER_SECOND
         return busbw * nvlink / HOPPER_NVLINK_BYTES_PER_SECOND
 

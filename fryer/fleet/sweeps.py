@@ -118,8 +118,15 @@ def plan_inside(
     In a run in which nobody asked for operations or sizes, it is the one size that shows NVLink's plateau.
     """
     nodes = [node for node in pool if hellos[node].num_gpus > 1]
-    if not nodes or is_off(choice):
+    if is_off(choice):
         return None
+    if not nodes:
+        why = (
+            f"nothing to sweep inside {pool[0]}: it has one rank, and a collective takes two"
+            if len(hellos) == 1
+            else ""
+        )
+        return Swept(scope=INSIDE, nodes=tuple(pool), judgements=(skipped(why),)) if why else None
     memory = memory_of(nodes, evidence, has_gpus=True)
     asked = wanted(choice, has_gpus=True)
     is_explicit = choice is not None and choice.is_explicit

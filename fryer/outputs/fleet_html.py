@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from fryer.collectives.swept import middle_rows
 from fryer.evidence import NodeEvidence, NodeVerdict
 from fryer.localise import Round, Trial
 from fryer.outputs.fleet_figures import fleet_figures
@@ -27,6 +28,7 @@ from fryer.outputs.fleet_summary import (
     fold,
     troubled,
 )
+from fryer.outputs.fleet_sweeps import inside_rows, shown_sweeps, sweep_charts, told_judgements
 from fryer.outputs.fleet_table import peak_rows
 from fryer.outputs.fleet_tiles import tiles
 from fryer.outputs.pages import NodePage, node_page, plotly, template
@@ -80,7 +82,9 @@ def render_fleet(result: RunResult) -> str:
     linked = frozenset(section.node for section in sections)
     figures = fleet_figures(result)
     pairs = pairs_of(result)
-    charts = [c.figure for s in sections if s.page for _, group in s.page.charts for c in group]
+    curves = sweep_charts(result)
+    charts = [c.figure for c in curves]
+    charts += [c.figure for s in sections if s.page for _, group in s.page.charts for c in group]
     return template("fleet.html").render(
         result=result,
         nodes=fold(result.info.plan.nodes),
@@ -95,6 +99,10 @@ def render_fleet(result: RunResult) -> str:
         matrix=pairs_svg(pairs, _not_fit(result)) if pairs and pairs.is_drawn else None,
         rounds=_rounds(result),
         peaks=peak_rows(result.network.rows) if result.network else [],
+        sweeps=[(swept, *told_judgements(swept)) for swept in shown_sweeps(result)],
+        inside=inside_rows(result),
+        curves=curves,
+        swept_rows=[row for swept in shown_sweeps(result) for row in middle_rows(swept.rows)],
         spreads=spreads_of(figures),
         sections=sections,
         rest=[(node, fold(names), len(names)) for node, names in alike(nodes[MOST_TOLD:])],

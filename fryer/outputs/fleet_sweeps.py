@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from statistics import median
 
 from fryer.collectives.cases import CollectiveRow
-from fryer.collectives.plateau import show_size
+from fryer.collectives.plateau import Judgement, show_size
 from fryer.collectives.swept import BETWEEN, INSIDE, Swept, middle_rows
 from fryer.collectives.table import render_table
 from fryer.outputs.charts import PALETTE, Chart
+from fryer.outputs.nccl_file import rank_devices
 from fryer.outputs.wording import count_of, one_line, show_rate
 from fryer.records import BYTES
 from fryer.result import RunResult
 from watchdog.vocabulary.verdicts import Verdict
 
+_MOST_DEVICES = 16
+"""Ranks that are listed above a table."""
 _DASH = {False: "solid", True: "dash"}
 
 
@@ -23,7 +26,7 @@ class InsideRow:
 
     operation: str
     num_nodes: int
-    size_bytes: int
+    size: str
     middle: str
     lowest: str
 
@@ -33,7 +36,7 @@ def sweep_lines(result: RunResult) -> list[str]:
     if result.network is None:
         return []
     lines = [
-        f"inside each of {count_of(row.num_nodes, 'node')}  {row.operation} at {show_size(row.size_bytes)}: "
+        f"inside each of {count_of(row.num_nodes, 'node')}  {row.operation} at {row.size}: "
         f"median {row.middle}, lowest {row.lowest}"
         for row in inside_rows(result)
     ]
@@ -41,14 +44,29 @@ def sweep_lines(result: RunResult) -> list[str]:
         where = (
             f"inside {swept.nodes[0]}" if swept.scope == INSIDE else f"sweep over {count_of(len(swept.nodes), 'node')}"
         )
-        lines += [one_line(f"{where}  {each.verdict} {each.code}: {each.message}") for each in swept.judgements]
+        judged, others = told_judgements(swept)
+        lines += [one_line(f"{where}  {each.verdict} {each.code}: {each.message}") for each in judged]
+        if others:
+            lines.append(f"{where}  not judged, for nobody has published what is healthy here: {others}")
         lines += [f"  not measured: {one_line(words)}" for words in swept.left_out]
     return lines
 
 
+def told_judgements(swept: Swept) -> tuple[list[Judgement], str]:
+    """Those that are told one by one, and the operations for which there is no expectation."""
+    judged = [each for each in swept.judgements if each.code != "no_expectation"]
+    others = [str(each.evidence.get("operation", "")) for each in swept.judgements if each.code == "no_expectation"]
+    return judged, ", ".join(dict.fromkeys(others))
+
+
 def sweep_tables(result: RunResult) -> list[str]:
     """nccl-tests' table of the sweep over all nodes; of a run over one node, of that inside it."""
-    return [table for swept in shown_sweeps(result) if (table := render_table(middle_rows(swept.rows)).rstrip("\n"))]
+    tables = []
+    for swept in shown_sweeps(result):
+        devices = rank_devices(result, swept.nodes)
+        table = render_table(middle_rows(swept.rows), devices if len(devices) <= _MOST_DEVICES else ())
+        tables.append(table.rstrip("\n"))
+    return [table for table in tables if table]
 
 
 def shown_sweeps(result: RunResult) -> tuple[Swept, ...]:
@@ -75,7 +93,7 @@ def inside_rows(result: RunResult) -> list[InsideRow]:
             InsideRow(
                 operation=label,
                 num_nodes=len(by_node),
-                size_bytes=size,
+                size=show_size(size),
                 middle=show_rate(median(by_node.values()), BYTES),
                 lowest=f"{lowest} {show_rate(by_node[lowest], BYTES)}",
             )
@@ -104,8 +122,9 @@ def _chart(swept: Swept, key: str) -> Chart:
     if wrong:
         traces.append(_crosses(wrong))
     typical = _typical(swept)
-    shapes = [_level(typical)] if typical else []
-    notes = [f"dashed level: {show_rate(typical, BYTES)}, what is typical from 1 GiB up" if typical else ""]
+    if typical:
+        traces.append(_level(typical, [row.case.size_bytes for row in swept.rows]))
+    notes = [f"dotted: {show_rate(typical, BYTES)}, which is typical from 1 GiB up" if typical else ""]
     notes.append("✕ wrong elements" if wrong else "")
     where = f"over {count_of(len(swept.nodes), 'node')}" if swept.scope == BETWEEN else f"inside {swept.nodes[0]}"
     return Chart(
@@ -118,7 +137,7 @@ def _chart(swept: Swept, key: str) -> Chart:
                 "xaxis": {"type": "log", "title": {"text": "bytes"}},
                 "yaxis": {"type": "log", "title": {"text": "GB/s"}},
                 "showlegend": len(lines) > 1,
-                "shapes": shapes,
+                "shapes": [],
                 "annotations": [],
             },
         },
@@ -149,15 +168,15 @@ def _crosses(rows: Sequence[CollectiveRow]) -> dict[str, object]:
     }
 
 
-def _level(value: float) -> dict[str, object]:
+def _level(value: float, sizes: Sequence[int]) -> dict[str, object]:
     return {
-        "type": "line",
-        "xref": "paper",
-        "x0": 0,
-        "x1": 1,
-        "y0": value / 1e9,
-        "y1": value / 1e9,
-        "line": {"dash": "dash", "width": 1, "color": "#7F7F7F"},
+        "type": "scatter",
+        "mode": "lines",
+        "name": "typical",
+        "x": [min(sizes), max(sizes)],
+        "y": [value / 1e9] * 2,
+        "line": {"dash": "dot", "width": 1, "color": "#7F7F7F"},
+        "hovertemplate": "typical: %{y:.4g} GB/s<extra></extra>",
     }
 
 

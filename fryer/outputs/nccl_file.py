@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from fryer.collectives.cases import CollectiveRow
@@ -33,9 +34,9 @@ def write_nccl(result: RunResult, path: Path) -> list[Path]:
     written = []
     for operation, own in rows.items():
         place = path if len(rows) == 1 else path.with_name(f"{path.stem}.{operation}{path.suffix or '.json'}")
-        document = nccl_document(
-            own, devices=rank_devices(result, swept.nodes if swept else ()), start_time=_clock(result.info.started_at)
-        )
+        begin, end = _clocks(result)
+        devices = rank_devices(result, swept.nodes if swept else ())
+        document = nccl_document(own, devices=devices, start_time=begin, end_time=end)
         try:
             place.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         except OSError as error:
@@ -67,6 +68,7 @@ def _devices(evidence: NodeEvidence) -> Iterator[tuple[str, str]]:
         yield (device.pci_bus_id or "").rpartition(".")[0], device.part
 
 
-def _clock(iso: str) -> str:
-    """``2026-03-02 08:15:00``, as nccl-tests writes it."""
-    return iso[:19].replace("T", " ")
+def _clocks(result: RunResult) -> tuple[str, str]:
+    """Begin and end of the run: ``2026-03-02 08:15:00``, as nccl-tests writes them."""
+    begin = datetime.fromisoformat(result.info.started_at)
+    return f"{begin:%F %T}", f"{begin + timedelta(seconds=result.seconds):%F %T}"

@@ -8,8 +8,11 @@ import pytest
 from fleet_results import info_of
 
 from fryer.collectives.cases import CollectiveRow
+from fryer.collectives.choice import parse_choice
+from fryer.collectives.swept import Swept
 from fryer.evidence import NodeEvidence
 from fryer.fleet.conductor import conduct, nothing_past
+from fryer.fleet.journal import Piece
 from fryer.fleet.merge import Gathered
 from fryer.fleet.network_plan import NetworkPlan
 from fryer.fleet.orders import (
@@ -48,6 +51,9 @@ class Scripted:
     """Of the slow nodes."""
     inside: Mapping[str, float] = field(default_factory=dict)
     """Bus bandwidth inside a node, where it is not that of the others."""
+    usual_inside: float = GOOD
+    group: float = GOOD
+    """Bus bandwidth of the sweep over all nodes."""
     num_wrong: int = 0
     """Wrong elements of each row of the sweep over all nodes, all on rank 9."""
     interconnect: Interconnect = field(default_factory=Interconnect)
@@ -86,7 +92,9 @@ class Scripted:
 
     def _evidence(self, node: str) -> NodeEvidence:
         evidence = self.make.h100s([730e12] * 8)
-        devices = tuple(replace(device, uuid=f"{node}-{device.uuid}") for device in evidence.devices)
+        devices = tuple(
+            replace(device, uuid=f"{node}-{device.uuid}", memory_bytes=85_520_809_984) for device in evidence.devices
+        )
         readings = {
             name: tuple(replace(reading, uuid=f"{node}-{reading.uuid}") for reading in those)
             for name, those in evidence.gpu_readings.items()
@@ -95,7 +103,11 @@ class Scripted:
 
     def _collected(self, order: Collect, group: tuple[str, ...]) -> list[Message]:
         has_bad = self.slow & set(group) and len(group) > 1 and order.rail in (None, *self.bad_rails)
-        value = GOOD / 2 if has_bad else self.inside.get(group[0], GOOD) if len(group) == 1 else GOOD
+        value = GOOD / 2 if has_bad else GOOD
+        if len(group) == 1:
+            value = self.inside.get(group[0], self.usual_inside)
+        elif order.id == "sweep between":
+            value = self.group
         rows = tuple(
             CollectiveRow(
                 case=case,
@@ -275,3 +287,125 @@ def test_what_an_earlier_run_has_is_not_measured_again(scripted: Make) -> None:
     again = run(hosts, known=Gathered(evidence=evidence, network=first.network))
     assert not any(isinstance(order, Qualify | Collect) for order in hosts.sent)
     assert reasons(again) == reasons(first)
+
+
+H100_PAIR = Interconnect(
+    nvlink_bytes_per_second=450e9, has_switch=True, has_nvls=True, num_nics=8, nic_bytes_per_second=50e9
+)
+
+
+def sweeps(hosts: Scripted) -> dict[str, Collect]:
+    return {order.id: order for order in hosts.sent if isinstance(order, Collect) and order.id.startswith("sweep")}
+
+
+def with_collectives(count: int, *names: str, sizes: str = "") -> RunInfo:
+    info = info_of(nodes(count))
+    return replace(info, plan=replace(info.plan, collectives=parse_choice(names, sizes)))
+
+
+def test_nodes_are_swept_inside_first_and_then_all_that_are_fit_as_one_group(scripted: Make) -> None:
+    hosts = scripted(slow=frozenset({"node002"}))
+    result = run(hosts, 5)
+    found = sweeps(hosts)
+    assert next(order.id for order in hosts.sent if isinstance(order, Collect)) == "sweep inside"
+    assert found["sweep inside"].groups == tuple((node,) for node in nodes(5))
+    assert found["sweep between"].groups == (("node001", "node003", "node004", "node005"),)
+    assert found["sweep between"] is hosts.sent[-2]
+    [swept] = result.group_sweeps
+    assert swept.left_out == ("node002 is not among them: its own network is not fit",)
+    assert {each.verdict for each in swept.judgements} == {"SKIPPED"}
+    assert len(swept.rows) == len(found["sweep between"].cases)
+
+
+def test_a_group_that_is_slow_though_each_pair_is_fit_fails_the_run_and_no_node(scripted: Make) -> None:
+    hosts = scripted(interconnect=H100_PAIR, usual_inside=479e9, group=200e9)
+    result = run(hosts)
+    assert result.verdict == "FAIL"
+    assert {verdict.verdict for verdict in result.verdicts} == {"PASS"}
+    [swept] = result.group_sweeps
+    assert {(each.verdict, each.code) for each in swept.judgements} == {("FAIL", "below_expected")}
+
+
+def test_wrong_elements_of_the_group_name_the_node_of_their_rank(scripted: Make) -> None:
+    result = run(scripted(num_wrong=4))
+    assert result.verdict == "FAIL"
+    [swept] = result.group_sweeps
+    assert [each.evidence["wrong_nodes"] for each in swept.judgements] == [["node002"]] * 2
+
+
+def test_a_node_that_is_slow_inside_fails_by_itself_and_the_network_is_measured_without_it(scripted: Make) -> None:
+    hosts = scripted(interconnect=H100_PAIR, inside={"node003": 300e9}, usual_inside=479e9, group=330e9)
+    result = run(hosts)
+    [reason] = [r for v in result.verdicts if v.node == "node003" for r in v.reasons if r.verdict == "FAIL"]
+    assert reason.code == "slow_inside"
+    assert reason.message.startswith("inside the node all_reduce over 8 ranks reached 300 GB/s at 8 GiB")
+    assert reason.repeat == "fryer run --nodes node003 --collectives all_reduce --simulate fleet.toml"
+    assert {v.node for v in result.verdicts if v.verdict != "PASS"} == {"node003"}
+    measured = {n for o in hosts.sent if isinstance(o, Collect) for g in o.groups if len(g) > 1 for n in g}
+    assert measured == {"node001", "node002", "node004"}
+
+
+def test_two_nodes_that_nobody_can_tell_apart_are_not_swept(scripted: Make) -> None:
+    result = run(scripted(slow=frozenset({"node001"}), interconnect=H100_PAIR, usual_inside=479e9), 2)
+    [swept] = result.group_sweeps
+    assert swept.judgements[0].verdict == "SKIPPED"
+    assert swept.judgements[0].message == ("no sweep between nodes: 0 of 2 nodes are known to be fit, and it takes two")
+    assert result.verdict == "INCONCLUSIVE"
+
+
+def test_the_platforms_figure_tells_of_two_nodes_that_both_are_slow(scripted: Make) -> None:
+    healthy = run(scripted(interconnect=H100_PAIR, usual_inside=479e9), 2)
+    assert healthy.network is not None
+    assert healthy.network.expected_bytes_per_second == GOOD
+    assert not any("compared with nothing" in sentence for sentence in healthy.proof)
+
+
+def test_operations_and_sizes_that_were_asked_for_are_swept_inside_and_between(scripted: Make) -> None:
+    hosts = scripted()
+    info = with_collectives(2, "alltoall", "broadcast", sizes="1M:4M:2")
+    conduct(info, hosts, Heard(), Stopper(), past=nothing_past, network=NetworkPlan())
+    for order in sweeps(hosts).values():
+        assert {(case.operation, case.size_bytes >> 20) for case in order.cases} == {
+            (operation, size) for operation in ("alltoall", "broadcast") for size in (1, 2, 4)
+        }
+    assert len(sweeps(hosts)) == 2
+
+
+def test_none_is_swept_where_nobody_wants_it(scripted: Make) -> None:
+    hosts = scripted()
+    result = conduct(with_collectives(4, "none"), hosts, Heard(), Stopper(), past=nothing_past, network=NetworkPlan())
+    assert (sweeps(hosts), result.group_sweeps) == ({}, ())
+
+
+def test_a_run_that_goes_on_measures_no_sweep_again_and_keeps_its_rounds(scripted: Make) -> None:
+    kept: list[Piece] = []
+    first = run(scripted(), keep=kept.append)
+    assert first.network is not None
+    assert tuple(each for each in kept if isinstance(each, Round)) == first.network.rounds
+    assert tuple(each for each in kept if isinstance(each, Swept)) == first.network.sweeps
+    evidence = {each.node: each for each in kept if isinstance(each, NodeEvidence)}
+    hosts = scripted()
+    again = run(hosts, known=Gathered(evidence=evidence, network=first.network))
+    assert not any(isinstance(order, Collect) for order in hosts.sent)
+    assert again.network is not None
+    assert (again.network.rounds, again.network.sweeps) == (first.network.rounds, first.network.sweeps)
+
+
+def test_a_member_that_dies_in_the_sweep_is_named_and_what_came_is_judged(scripted: Make) -> None:
+    hosts = scripted()
+
+    def die(order: Order) -> None:
+        if isinstance(order, Collect) and order.id == "sweep between":
+            [first] = [m for m in hosts.coming if isinstance(m, Collected) and m.rows]
+            hosts.coming = [
+                replace(first, rows=first.rows[:3], problem="node004 was lost", missing=("node004",)),
+                *(m for m in hosts.coming if m is not first and m.node != "node004"),
+                Ended(node="node004", code="died", message="killed by signal 9", stderr="Killed"),
+            ]
+
+    hosts.then = die
+    result = run(hosts)
+    [swept] = result.group_sweeps
+    assert (swept.missing, len(swept.rows)) == (("node004",), 3)
+    assert any("cases gave nothing: node004 was lost" in words for words in swept.left_out)
+    assert "died" in reasons(result)["node004"]

@@ -64,6 +64,23 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     assert result.network is not None
     assert known.network is not None
     assert known.network.trials == result.network.trials
+    assert known.network.rounds == result.network.rounds
+    assert known.network.sweeps == result.network.sweeps
+    assert len(known.network.sweeps) > 1
+
+
+def test_a_round_of_which_no_group_was_kept_is_begun_again(tmp_path: Path) -> None:
+    fleet = make_fleet(8)
+    assert fleet.network is not None
+    first, second = fleet.network.rounds[:2]
+    journal = Journal(tmp_path, info())
+    journal.keep(first)
+    journal.keep(fleet.network.trials[0])
+    journal.keep(second)
+    journal.close()
+    known = resume(tmp_path, "1")[1].network
+    assert known is not None
+    assert known.rounds == (first,)
 
 
 def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
@@ -105,7 +122,7 @@ def test_trials_of_other_results_read_back_too(tmp_path: Path) -> None:
     assert all(isinstance(trial, Trial) for trial in known.network.trials)
 
 
-@pytest.mark.parametrize("most", [5, 18, 25])
+@pytest.mark.parametrize("most", [5, 18, 36, 45])
 def test_the_command_goes_on_and_comes_to_the_same_verdicts(tmp_path: Path, most: int) -> None:
     whole = journalled(tmp_path, most=most)
     words = [sys.executable, "-m", "fryer", "run", "--resume", "1111", "--state", str(tmp_path)]
@@ -116,6 +133,12 @@ def test_the_command_goes_on_and_comes_to_the_same_verdicts(tmp_path: Path, most
     [run] = store.runs(10)
     kept = load(store, run.run_id)
     assert [(v.node, v.verdict) for v in kept.verdicts] == [(v.node, v.verdict) for v in whole.verdicts]
+    assert kept.network is not None
+    assert whole.network is not None
+    rounds = [(each.number, each.rail) for each in kept.network.rounds]
+    assert set(rounds) == {(trial.round, trial.rail) for trial in kept.network.trials}
+    assert len(set(rounds)) == len(rounds)
+    assert len(kept.network.sweeps) == len(whole.network.sweeps)
 
 
 def test_resume_takes_no_other_nodes(tmp_path: Path) -> None:

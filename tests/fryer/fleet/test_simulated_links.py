@@ -1,6 +1,7 @@
 """Bandwidths between simulated nodes: what each kind of fault leaves, and where it does not show."""
 
 from itertools import pairwise
+from statistics import stdev
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from fryer.collectives.busbw import bandwidths, size_bytes
 from fryer.collectives.cases import OPERATIONS, CollectiveCase, CollectiveRow
+from fryer.collectives.expected import Platform, expected
 from fryer.fleet.orders import Collect, Collected
 from fryer.fleet.simulated_collect import Group
 from fryer.fleet.simulated_links import Links, Moment
@@ -193,3 +195,70 @@ def test_small_messages_are_held_by_latency_and_large_ones_reach_the_plateau() -
     assert all(smaller < larger for smaller, larger in pairwise(found))
     assert found[0] < 1e6
     assert found[-1] == pytest.approx(479e9, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("part", "how", "gigas"),
+    [
+        ("H100-SXM5-80GB", CHOICE, 479),
+        ("H100-SXM5-80GB", RING, 367),
+        ("A100-SXM4-80GB", CHOICE, 367 * 300 / 450),
+        ("B200", CHOICE, 958),
+        ("H100-PCIe", CHOICE, 55),
+    ],
+)
+def test_inside_a_node_nvlink_decides_and_whether_the_switch_sums(part: str, how: str | None, gigas: float) -> None:
+    assert rate(scenario(part=part), ("node001",), how=how) == pytest.approx(gigas)
+
+
+def test_other_operations_are_not_summed_by_the_switch_and_alltoall_sends_most_of_it_out() -> None:
+    def of(operation: str, nodes: tuple[str, ...]) -> float:
+        [row] = rows(scenario(), nodes, cases=(CollectiveCase(operation=operation, size_bytes=8 << 30),), repeats=1)
+        return row.busbw_bytes_per_second / 1e9
+
+    assert of("all_reduce", ("node001",)) == pytest.approx(479, rel=0.01)
+    assert of("all_gather", ("node001",)) == pytest.approx(367, rel=0.01)
+    assert of("alltoall", PAIR) == pytest.approx(47.5 * 15 / 8, rel=0.01)
+    assert of("all_gather", PAIR) == pytest.approx(380, rel=0.01)
+
+
+def test_inside_a_node_no_nic_matters() -> None:
+    of = scenario(
+        'kind = "link_down"\non = "node003"\nat = "0s"',
+        'kind = "wrong_bits"\non = "node003/nic1"\nat = "0s"\nbits = 1',
+        'kind = "link_slow"\non = "node003/nic2"\nat = "0s"\nfactor = 0.2',
+    )
+    found = rows(of, ("node003",))
+    assert [row.num_wrong for row in found] == [0, 0, 0]
+    assert rate(of, ("node003",)) == pytest.approx(367)
+
+
+def test_collectives_inside_a_node_repeat_better_than_over_a_network() -> None:
+    of = scenario(noise=0.02)
+    inside = [rate(of, ("node001",), name=str(index)) for index in range(200)]
+    between = [rate(of, name=str(index)) for index in range(200)]
+    assert stdev(inside) / 367 == pytest.approx(0.004, rel=0.3)
+    assert stdev(between) / 380 == pytest.approx(0.02, rel=0.3)
+
+
+@pytest.mark.parametrize("part", ["H100-SXM5-80GB", "H200-SXM", "A100-SXM4-80GB", "B200"])
+@pytest.mark.parametrize("count", [1, 2, 3, 16])
+@pytest.mark.parametrize("how", [CHOICE, RING])
+def test_a_healthy_simulated_group_reaches_what_its_own_links_let_expect(
+    part: str, count: int, how: str | None
+) -> None:
+    links = Links(scenario(part=part)).interconnect
+    platform = Platform(
+        num_nodes=count,
+        ranks_per_node=8,
+        nvlink_bytes_per_second=links.nvlink_bytes_per_second,
+        has_switch=bool(links.has_switch),
+        has_nvls=links.has_nvls if how is CHOICE else False,
+        num_nics=links.num_nics or 0,
+        nic_bytes_per_second=links.nic_bytes_per_second,
+        algorithm=how,
+    )
+    wanted = expected("all_reduce", platform)
+    assert wanted is not None
+    found = rate(scenario(part=part), NODES[:count], how=how) * 1e9
+    assert wanted.warn <= found <= wanted.ceiling * 1.02
