@@ -28,6 +28,12 @@ def worker(
     address: Annotated[
         str | None, typer.Option(metavar="IP", help="Where other nodes reach this one. Default: found out.")
     ] = None,
+    relay: Annotated[
+        str,
+        typer.Option(metavar="SET", help="Start workers on these nodes over ssh, and speak for them: on a gateway."),
+    ] = "",
+    ssh_options: Annotated[str, typer.Option(metavar="WORDS", help="Of a relay, for ssh.")] = "",
+    remote_command: Annotated[str | None, typer.Option(metavar="WORDS", help="Of a relay: what starts Fryer.")] = None,
 ) -> None:
     """Carry out the orders of a `fryer run` elsewhere: JSON lines on stdin and stdout. Started by its launchers.
 
@@ -45,7 +51,12 @@ def worker(
         from fryer.fleet.channel import open_channel
 
         channel = open_channel(piece_bytes)  # before anything that may print is loaded
-        from fryer.fleet.worker import serve
+        if relay:
+            from fryer.cli.relay import serve_relay
 
-        code = serve(node, channel, address, stopper)
+            code = serve_relay(node, relay, channel, stopper, ssh_options, remote_command)
+        else:
+            from fryer.fleet.worker import serve
+
+            code = serve(node, channel, address, stopper)
     raise typer.Exit(code)

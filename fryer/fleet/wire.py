@@ -23,7 +23,19 @@ from typing import Any, Generic, TypeVar
 
 from fryer.exchange import DocumentError, decode
 from fryer.exchange import encode as to_json
-from fryer.fleet.orders import PROTOCOL, Collect, Collected, Hello, Message, Order, Progress, Qualified, Qualify, Stop
+from fryer.fleet.orders import (
+    PROTOCOL,
+    Collect,
+    Collected,
+    Ended,
+    Hello,
+    Message,
+    Order,
+    Progress,
+    Qualified,
+    Qualify,
+    Stop,
+)
 
 SCHEMA = "fryer/worker"
 MARK = f'{{"schema":"{SCHEMA}",'
@@ -45,8 +57,10 @@ ORDERS: Kinds[Order] = MappingProxyType({"qualify": Qualify, "collect": Collect,
 MESSAGES: Kinds[Message] = MappingProxyType(
     {"hello": Hello, "progress": Progress, "qualified": Qualified, "collected": Collected}
 )
-"""What a controller reads. `Ended` is said by a launcher and never comes over a wire."""
-_NAMES: Mapping[type[object], str] = MappingProxyType({kind: name for name, kind in {**ORDERS, **MESSAGES}.items()})
+"""What a controller reads of a worker, which says no `Ended`: that is its launcher's word."""
+RELAYED: Kinds[Message] = MappingProxyType({**MESSAGES, "ended": Ended})
+"""What it reads of a relay, which is a launcher."""
+_NAMES: Mapping[type[object], str] = MappingProxyType({kind: name for name, kind in {**ORDERS, **RELAYED}.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +124,7 @@ class Reader(Generic[W]):
     """Reads the lines of one stream, in their order, which may carry several writers. Its memory is bounded."""
 
     def __init__(self, kinds: Kinds[W], most_bytes: int = MOST_BYTES) -> None:
-        """`kinds` is `ORDERS` or `MESSAGES`."""
+        """`kinds` is `ORDERS`, `MESSAGES` or `RELAYED`."""
         self._kinds = kinds
         self._most_bytes = most_bytes
         self._open: dict[tuple[str, int], _Open] = {}

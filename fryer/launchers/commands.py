@@ -15,6 +15,8 @@ import sys
 import time
 from collections.abc import Sequence
 
+from ClusterShell.NodeSet import NodeSet
+
 from fryer.fleet.orders import Contact, Message, Order, Stop
 from fryer.fleet.wire import encode
 from fryer.launchers.loop import Loop, Request, Way
@@ -38,6 +40,18 @@ def worker_command(node: str, program: str | None, contact: Contact, address: st
     interpreter, which then takes the place of the shell.
     """
     words = ["worker", "--node", node, *(["--address", address] if address else [])]
+    settings = [f"{name}={value}" for name, value in contact.environment.items()]
+    if program is None:
+        return "exec " + shlex.join(["env", *settings, sys.executable, "-m", "fryer", *words])
+    exported = f"export {shlex.join(settings)} && " if settings else ""
+    return f"{exported}{program} {shlex.join(words)}"
+
+
+def relay_command(gateway: str, nodes: Sequence[str], program: str | None, contact: Contact, ssh_options: str) -> str:
+    """A shell's command line: the relay of `gateway`, which starts the workers of `nodes` as `worker_command` does."""
+    words = ["worker", "--node", gateway, "--relay", str(NodeSet.fromlist(list(nodes)))]
+    words += [f"--ssh-options={ssh_options}"] if ssh_options else []
+    words += [f"--remote-command={program}"] if program else []
     settings = [f"{name}={value}" for name, value in contact.environment.items()]
     if program is None:
         return "exec " + shlex.join(["env", *settings, sys.executable, "-m", "fryer", *words])

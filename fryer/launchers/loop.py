@@ -21,7 +21,10 @@ from ClusterShell.Worker.Worker import StreamWorker
 
 from fryer.fleet.beat import BEAT, Beats
 from fryer.fleet.orders import Contact, Ended, Message
+from fryer.launchers.relay_lines import RelayLines
 from fryer.launchers.streams import Cause, NodeLines
+
+log = logging.getLogger(__name__)
 
 FANOUT = 64
 """Workers that are being started at the same time, as ClusterShell's own default: from the start to the Hello. More
@@ -44,6 +47,10 @@ class Way:
     info: Mapping[str, object] = field(default_factory=dict)
     """ClusterShell's: ``ssh_options ssh_user ssh_path connect_timeout``."""
     fanout: int = FANOUT
+    routes: Callable[[Sequence[str]], Mapping[str, Sequence[str]]] = lambda _: {}
+    """By gateway: the nodes that are reached through a relay there."""
+    relay: Callable[[str, Sequence[str]], str] | None = None
+    """The shell's command line that is the relay of a gateway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ class Request:
 class _Node:
     """A node whose worker was started."""
 
-    lines: NodeLines
+    lines: NodeLines | RelayLines
     worker: Any
     deadline: float
     """For its Hello, `time.monotonic`."""
@@ -78,7 +85,11 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
         """`say` takes messages from the loop's thread."""
         self._way = way
         self._say = say
-        self._waiting = deque(nodes)
+        self._behind = dict(way.routes(nodes)) if way.relay else {}
+        hidden = {node for behind in self._behind.values() for node in behind}
+        self._waiting = deque([*self._behind, *(node for node in nodes if node not in hidden)])
+        self._most = len(nodes) + len(self._behind) + 1
+        """Commands at the same time at most, and what wakes the loop."""
         self._nodes: dict[str, _Node] = {}
         self._starting: set[str] = set()
         """Those of `_nodes` that have neither said Hello nor ended."""
@@ -124,17 +135,15 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
             self._run_task()
         except Exception as error:  # noqa: BLE001 - whatever the library throws, the controller hears of every node
             why = f"its launcher broke: {type(error).__name__}: {error}"
-        for node in self._nodes.values():
-            if not node.lines.is_over:
-                self._say(Ended(node=node.lines.node, code="died", message=f"{node.lines.node}: {why}"))
-        while self._waiting:
-            self._say_end(NodeLines(self._waiting.popleft(), self._way.fryer), None, Cause.NOT_STARTED)
+        for node in [left for started in self._nodes.values() for left in started.lines.left]:
+            self._say(Ended(node=node, code="died", message=f"{node}: {why}"))
+        self._forget_waiting()
 
     def _run_task(self) -> None:
         task = self._task = task_self()
         task.set_default("stdout_msgtree", False)
         task.set_default("stderr_msgtree", False)
-        task.set_info("fanout", len(self._waiting) + 1)  # workers stay: ClusterShell's fan-out would let no more in
+        task.set_info("fanout", self._most)  # workers stay: ClusterShell's fan-out would let no more in
         for name, value in self._way.info.items():
             task.set_info(name, value)
         wake = StreamWorker(handler=self, autoclose=True)
@@ -151,20 +160,34 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
         while self._waiting and len(self._starting) < self._way.fanout:
             name = self._waiting.popleft()
             worker = self._task.shell(
-                self._way.command(name),
+                self._command_of(name),
                 nodes=name,
                 handler=self,
                 stderr=True,
-                tree=False,  # its gateways are for commands that end: orders in mid-run were lost in them (1.10.1)
+                tree=False,  # its gateways keep one command a channel, so orders would reach one node (1.10.1)
                 remote=self._way.is_remote,
             )
             contact = self._way.contact
             deadline = time.monotonic() + contact.connect_seconds + contact.hello_seconds
-            lines = NodeLines(name, self._way.fryer, is_ssh=self._way.is_remote)
-            self._nodes[name] = _Node(lines=lines, worker=worker, deadline=deadline)
+            self._nodes[name] = _Node(lines=self._lines_of(name), worker=worker, deadline=deadline)
             self._starting.add(name)
             for text in self._sent:
                 worker.write(text)
+
+    def _command_of(self, name: str) -> str:
+        if name in self._behind and self._way.relay:
+            return self._way.relay(name, self._behind[name])
+        return self._way.command(name)
+
+    def _lines_of(self, name: str) -> NodeLines | RelayLines:
+        if name in self._behind:
+            return RelayLines(name, self._behind[name], self._way.fryer)
+        return NodeLines(name, self._way.fryer, is_ssh=self._way.is_remote)
+
+    def _forget_waiting(self) -> None:
+        """The run is over before their turn came."""
+        while self._waiting:
+            self._say_all(self._lines_of(self._waiting.popleft()).ends(None, Cause.NOT_STARTED))
 
     def ev_read(self, worker: Any, node: Any, sname: str, msg: bytes) -> None:
         """A line, of a node or of whoever woke us."""
@@ -177,12 +200,10 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
         if sname == _STDERR:
             found.lines.err(text)
             return
-        message = found.lines.out(text)
-        if message is not None:
-            self._say(message)
+        self._say_all(found.lines.feed(text))
         if found.lines.has_said_hello:
             self._is_started(str(node))
-        if isinstance(message, Ended):
+        if found.lines.is_over:
             self._kill(found)
 
     def ev_hup(self, worker: Any, node: Any, rc: int | None) -> None:
@@ -228,8 +249,7 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
             for node in live:
                 node.worker.write(self._sent[-1])
         if request.is_end:
-            while self._waiting:
-                self._say_end(NodeLines(self._waiting.popleft(), self._way.fryer), None, Cause.NOT_STARTED)
+            self._forget_waiting()
             for node in live:
                 node.worker.set_write_eof()
         if request.is_kill:
@@ -242,7 +262,17 @@ class Loop(EventHandler):  # type: ignore[misc]  # the library has no types
             node.is_gone = True
             node.worker.abort()
 
-    def _say_end(self, lines: NodeLines, code: int | None, cause: Cause, seconds: float | None = None) -> None:
-        ended = lines.end(code, cause, seconds)
-        if ended is not None:
-            self._say(ended)
+    def _say_end(
+        self, lines: NodeLines | RelayLines, code: int | None, cause: Cause, seconds: float | None = None
+    ) -> None:
+        is_failed = cause in (Cause.BY_ITSELF, Cause.NO_HELLO) and not lines.has_said_hello
+        if is_failed and isinstance(lines, RelayLines) and (nodes := lines.give_back()):
+            log.warning("gateway %s can't be used, its %d nodes are reached directly", lines.node, len(nodes))
+            del self._behind[lines.node]
+            self._waiting += nodes
+            return
+        self._say_all(lines.ends(code, cause, seconds))
+
+    def _say_all(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._say(message)

@@ -4,8 +4,9 @@ import shlex
 import shutil
 
 from fryer.fleet.orders import Contact
-from fryer.launchers.commands import CommandHosts, worker_command
+from fryer.launchers.commands import CommandHosts, relay_command, worker_command
 from fryer.launchers.loop import FANOUT, Way
+from fryer.launchers.tree import routes
 from watchdog.vocabulary.errors import UsageError
 
 ALIVE_SECONDS = 5
@@ -26,12 +27,14 @@ def ssh_hosts(
     ssh_options: str = "",
     remote_command: str | None = None,
     fanout: int = FANOUT,
+    root: str | None = None,
 ) -> CommandHosts:
     """Workers on nodes that ssh reaches without a question.
 
     `remote_command`: what starts Fryer there, in words of a shell (``module load cuda && /opt/fryer/bin/fryer``);
-    default: the path of this interpreter. `fanout`: how many are being started at the same time. Raises `UsageError`
-    without ssh, or for options that no shell could read.
+    default: the path of this interpreter. `fanout`: how many are being started at the same time. `root`: our name in
+    ClusterShell's ``topology.conf``, which says what is reached through gateways; default: this machine's. Raises
+    `UsageError` without ssh, or for options that no shell could read.
     """
     contact = contact or Contact()
     if shutil.which("ssh") is None:
@@ -54,5 +57,7 @@ def ssh_hosts(
             fryer=fryer,
             info=info,
             fanout=fanout,
+            routes=lambda nodes: routes(nodes, root),
+            relay=lambda gateway, nodes: relay_command(gateway, nodes, remote_command, contact, ssh_options),
         )
     )

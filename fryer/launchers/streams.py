@@ -54,14 +54,32 @@ class NodeLines:
         self._stderr: deque[str] = deque(maxlen=TAIL_LINES)
         self._noise: deque[str] = deque(maxlen=TAIL_LINES)
 
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The node, until it has ended."""
+        return () if self.is_over else (self.node,)
+
+    def feed(self, line: str) -> tuple[Message, ...]:
+        """`out`, as that of a relay has it."""
+        message = self.out(line)
+        return () if message is None else (message,)
+
+    def take(self, word: Message) -> Message | None:
+        """A message that a relay read: what is to be told of it."""
+        if self.is_over:
+            return None
+        if isinstance(word, Ended):
+            self.is_over = True
+            return word
+        return self._checked(word)
+
     def out(self, line: str) -> Message | None:
         """What a line of stdout says. After an `Ended` the worker is of no more use, and is to be killed."""
         if self.is_over:
             return None
         match self._reader.read(line):
             case Noise(text=text):
-                if text.strip():
-                    self._noise.append(text[:TAIL_CHARACTERS])
+                self.noise(text)
                 return None
             case Unreadable(code=code, message=message):
                 return self._skewed(message) if code == "version_skew" else self._garbled(message)
@@ -69,6 +87,11 @@ class NodeLines:
                 return None
             case word:
                 return self._checked(word)
+
+    def noise(self, text: str) -> None:
+        """What another program printed on stdout: kept, the last lines."""
+        if text.strip():
+            self._noise.append(text[:TAIL_CHARACTERS])
 
     def err(self, line: str) -> None:
         """A line of stderr: kept, the last ones."""
@@ -81,6 +104,11 @@ class NodeLines:
             return None
         code, message = self._why(exit_code, cause, seconds)
         return self._ended(code, message, exit_code)
+
+    def ends(self, exit_code: int | None, cause: Cause, seconds: float | None = None) -> tuple[Ended, ...]:
+        """`end`, as that of a relay has it."""
+        ended = self.end(exit_code, cause, seconds)
+        return () if ended is None else (ended,)
 
     def _checked(self, word: Message) -> Message | None:
         if word.node != self.node:

@@ -3,33 +3,23 @@
 The launcher runs in the head's network through `head.py`; what it receives comes back as JSON.
 """
 
-import json
 import os
-import queue
 import signal
 import stat
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
 
 import psutil
 import pytest
 from network_hosts import NetworkHosts, require
+from ssh_head import FRYER, Head, wait_until_gone
 
 from fryer.launchers.ssh import ssh_hosts
-from fryer.platform import versions
 from watchdog.vocabulary.errors import UsageError
 
 pytestmark = pytest.mark.timeout(900)
 """Another test may have the hosts: they are waited for."""
-HEAD = Path(__file__).parents[2] / "fakes" / "head.py"
-FRYER = versions()["fryer"]
-SHORT = {"connect_seconds": 3.0, "hello_seconds": 60.0}
-"""A lost connection shows within 3 s; a Hello may come from a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -39,75 +29,12 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetworkHosts]:
         yield up
 
 
-class Head:
-    """A launcher in the head's network."""
-
-    def __init__(self, hosts: NetworkHosts, *nodes: str, **settings: object) -> None:
-        words = {"nodes": nodes, "fryer": FRYER, "ssh_options": hosts.ssh_options, "contact": SHORT, **settings}
-        self.process = subprocess.Popen(
-            [*hosts.inside("fh0"), sys.executable, str(HEAD), json.dumps(words)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self._reader.join()
-        for pipe in (self.process.stdin, self.process.stdout):
-            pipe.close()
-
-    def _read(self) -> None:
-        for line in self.process.stdout:
-            self._lines.put(line)
-
-    def say(self, words: object) -> None:
-        self.process.stdin.write(json.dumps(words) + "\n")
-        self.process.stdin.flush()
-
-    def listen(self, until: Callable[[list[dict[str, Any]]], bool], seconds: float = 90.0) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        deadline = time.monotonic() + seconds
-        while not until(found):
-            try:
-                found.append(json.loads(self._lines.get(timeout=max(0.1, deadline - time.monotonic()))))
-            except queue.Empty:
-                pytest.fail(f"waited in vain; came: {found}")
-        return found
-
-    def wait(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
-        """The messages of a kind, once there are `count`."""
-        found = self.listen(lambda came: sum(one["type"] == kind for one in came) >= count)
-        return [one for one in found if one["type"] == kind]
-
-    def burn(self) -> None:
-        """Order a long burn, and wait until it is under way on some node."""
-        self.say({"qualify": "q1"})
-        self.listen(lambda came: any(one["type"] == "Progress" and one["what"] == "gemm" for one in came))
-
-
 def script(directory: Path, text: str) -> str:
     """A program that stands where Fryer should."""
     path = directory / "program"
     path.write_text(f"#!{sys.executable}\n{text}")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return str(path)
-
-
-def wait_until_gone(hosts: NetworkHosts, name: str, seconds: float = 20.0) -> None:
-    """Until a host runs nothing of ours: its sshd alone is left."""
-    deadline = time.monotonic() + seconds
-    while left := [p for p in hosts.processes(name) if p.name() not in ("tini", "sshd", "sshd-session")]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
 
 
 def test_four_hosts_say_hello_with_the_address_that_ssh_came_by_and_end_as_told(hosts: NetworkHosts) -> None:
