@@ -18,6 +18,10 @@ class Built:
     """MegatronOptimizer."""
     config: Any
     """TransformerConfig."""
+    sources: tuple[str, ...] = ()
+    """Names, in one order on all ranks."""
+    masks_documents: bool = True
+    """A token sees its own document only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

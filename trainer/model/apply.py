@@ -1,0 +1,43 @@
+"""The optimizer's step, taken apart in Megatron's own order: gradients and their norm, then an update or none."""
+
+import torch
+import torch.distributed as dist
+from megatron.core.optimizer.clip_grads import clip_grad_by_total_norm_fp32
+
+from trainer.model.build import chained
+from trainer.model.built import Built
+
+
+def gradients_ready(built: Built) -> float:
+    """Norm of all gradients together, in float32, equal on all ranks; they are where the update reads them then."""
+    built.optimizer.prepare_grads()
+    norm = built.optimizer.get_grad_norm()
+    return float(norm)
+
+
+def apply_update(built: Built, *, lr: float, grad_norm: float, clip: float) -> float:
+    """Clip and update; the norm of the change of all weights, equal on all ranks. Collective."""
+    squared = 0.0
+    for part in chained(built.optimizer):
+        for group in part.optimizer.param_groups:
+            group["lr"] = lr
+        if clip > 0 and (parameters := part.get_parameters()):
+            clip_grad_by_total_norm_fp32(parameters, max_norm=clip, total_norm=grad_norm)
+    built.optimizer.step_with_ready_grads()
+    for part in chained(built.optimizer):
+        squared += part.optimizer.update_squared
+    return _over_all(squared, built)
+
+
+def discard(built: Built) -> None:
+    """Make no update: weights, moments and count of steps stay as they are."""
+    for chunk in built.chunks:
+        chunk.zero_grad_buffer()
+    built.optimizer.zero_grad()
+
+
+def _over_all(squared: float, built: Built) -> float:
+    total = torch.tensor(squared, dtype=torch.float64, device=next(built.chunks[0].parameters()).device)
+    if dist.get_world_size() > 1:
+        dist.all_reduce(total)
+    return float(total.sqrt())
