@@ -293,3 +293,22 @@ def test_beats_are_due_by_the_clock() -> None:
         True,
         True,
     ]
+
+
+def test_a_clear_failure_ends_its_burns_early_and_is_told_at_once(
+    worker: Callable[..., Worker], tmp_path: Path
+) -> None:
+    scenario = tmp_path / "scenario.toml"
+    scenario.write_text(
+        'seed = 5\nspeed = 20.0\n[fleet]\nnodes = "node001"\npart = "H100-SXM5-80GB"\ngpus_per_node = 2\n'
+        '[[fault]]\non = "node001/gpu1"\nkind = "wrong_bits"\nbits = 1\nevery = 50\n'
+    )
+    hour = replace(PLAN, dtypes=("bf16",), phases=(replace(PLAN.phases[0], seconds=7200.0),), scenario=str(scenario))
+    one = worker()
+    one.say(Qualify(id="q1", plan=hour))
+    *signs, last = one.hear(is_qualified)
+    assert last.evidence.interrupted == "a clear failure of gpu1 (--no-early-stop burns on)"
+    told = [problem for sign in signs if isinstance(sign, Progress) for problem in sign.problems]
+    assert "gpu1: wrong results in gemm bf16 8192x8192x8192" in told
+    one.say(Qualify(id="q2", plan=PLAN))
+    assert one.hear(is_qualified)[-1].evidence.interrupted is None
