@@ -4,6 +4,7 @@ A step's number says everything about it: its stage, its samples, its learning r
 and nothing that happens later can change what a step was.
 """
 
+from trainer.plan.read import load_plan
 from trainer.plan.words import (
     CheckpointPlan,
     Decay,
@@ -30,4 +31,5 @@ __all__ = [
     "Source",
     "Stage",
     "Tokenizer",
+    "load_plan",
 ]

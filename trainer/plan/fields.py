@@ -1,0 +1,116 @@
+"""One table of plan.toml as a frozen dataclass: types checked field by field, everything wrong collected."""
+
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from math import isfinite
+from pathlib import Path
+from typing import Any, TypeVar
+
+from watchdog.vocabulary.complaints import Complaints
+
+T = TypeVar("T")
+_COUNTS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
+
+def read_fields(
+    kind: type[T],
+    table: Mapping[str, Any],
+    where: str,
+    complaints: Complaints,
+    *,
+    given: Mapping[str, Any] | None = None,
+    known: Sequence[str] = (),
+) -> T | None:
+    """An instance of `kind`, or None after complaints. `given`: fields that don't come from the table; `known`: keys of
+    the table that the caller reads itself."""
+    given = given or {}
+    hints = typing.get_type_hints(kind)
+    own = [field for field in fields(kind) if field.init and field.name not in given]  # type: ignore[arg-type]
+    complaints.unknown(where, table, [*(_key(field.name) for field in own), *known])
+    before = len(complaints.found)
+    values = dict(given)
+    for field in own:
+        key = _key(field.name)
+        path = f"{where}.{key}" if where else key
+        if key in table:
+            values[field.name] = read_value(path, table[key], hints[field.name], complaints)
+        elif field.default is MISSING and field.default_factory is MISSING and field.name not in known:
+            complaints.missing(path, _allowed(hints[field.name]))
+    return kind(**values) if len(complaints.found) == before else None
+
+
+def _key(name: str) -> str:
+    """``is_async`` is written ``async``."""
+    return name.removeprefix("is_")
+
+
+def read_value(key: str, value: object, hint: Any, complaints: Complaints) -> Any:
+    """`value` as the type `hint`, or None and a complaint."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+    reader = _READERS.get(hint) or (_word(hint) if isinstance(hint, type) and issubclass(hint, StrEnum) else None)
+    assert reader is not None, hint
+    found = reader(value)
+    if found is None:
+        complaints.add(key, value, _allowed(hint))
+    return found
+
+
+def _allowed(hint: Any) -> str:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(one for one in typing.get_args(hint) if one is not type(None))
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return " or ".join(f'"{word}"' for word in hint)
+    return {int: "a whole number", float: "a number", str: "a text", bool: "true or false", Path: "a path"}.get(
+        hint, "a table"
+    )
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _path(value: object) -> Path | None:
+    return Path(value) if isinstance(value, str) and value else None
+
+
+def _word(kind: type[StrEnum]) -> Callable[[object], Any]:
+    def read(value: object) -> Any:
+        return kind(value) if value in list(kind) else None
+
+    return read
+
+
+_READERS: dict[Any, Callable[[object], Any]] = {int: _whole, float: _number, str: _text, bool: _flag, Path: _path}
+
+
+def read_count(value: object) -> int | None:
+    """A number of tokens: whole, or a text such as ``"8.14T"`` or ``"52B"``; None for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value > 0 else None
+    if not isinstance(value, str) or not value:
+        return None
+    factor = _COUNTS.get(value[-1].upper(), 1)
+    try:
+        count = Decimal(value[:-1] if factor > 1 else value) * factor
+    except InvalidOperation:
+        return None
+    return int(count) if count > 0 and count == int(count) else None
