@@ -88,6 +88,11 @@ def test_four_healthy_hosts_pass(hosts: NetworkHosts) -> None:
     assert blamed(verdict) == {}, run.trials
     assert [link for link in verdict["links"] if link["verdict"] != "WARN"] == []  # a shared machine makes paths wobble
     assert len([one for one in run.documents if one["type"] == "trial"]) >= 4
+    [swept] = [one for one in run.documents if one["type"] == "sweep"]
+    assert (swept["scope"], swept["nodes"], swept["missing"]) == ("between", ["fh1", "fh2", "fh3", "fh4"], [])
+    rows = [one for one in run.documents if one["type"] == "collective" and one["scope"] == "between"]
+    assert len(rows) == swept["num_rows"] > 1
+    assert {row["nwrong"] for row in rows} == {0}
     say(f"four healthy hosts: {verdict['verdict']} in {run.seconds:.0f} s")
 
 

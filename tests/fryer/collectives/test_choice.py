@@ -1,7 +1,11 @@
+import json
+
 import pytest
 
 from fryer.collectives.cases import OPERATIONS
 from fryer.collectives.choice import Choice, parse_choice, wanted
+from fryer.exchange import decode, encode
+from fryer.plan import Plan, make_plan
 from watchdog.vocabulary.errors import UsageError
 
 
@@ -70,3 +74,17 @@ def test_what_was_asked_for_has_the_factor_of_nccl_tests() -> None:
         4 << 20,
         4,
     )
+
+
+def test_a_plan_that_was_written_down_still_knows_what_was_asked_for() -> None:
+    plan = make_plan(
+        nodes=("a", "b"),
+        seconds=10.0,
+        dtypes=(),
+        burns=(),
+        seed=1,
+        memory_ratio=None,
+        scenario=None,
+        collectives=parse_choice(["alltoall"], "8:8G:4"),
+    )
+    assert decode(Plan, json.loads(json.dumps(encode(plan)))) == plan
