@@ -20,7 +20,8 @@ class Measured:
 
     nodes: tuple[str, ...]
     """Sorted."""
-    values: tuple[float, ...]
+    trials: tuple[tuple[float, ...], ...]
+    """By trial: its values, of all that gave some."""
     num_trials: int
     num_broken: int
     """Trials that gave no value, or fewer than asked."""
@@ -28,6 +29,16 @@ class Measured:
     """Elements."""
     problem: str
     """The last one; empty: none."""
+
+    @cached_property
+    def values(self) -> tuple[float, ...]:
+        """Of all trials."""
+        return tuple(value for values in self.trials for value in values)
+
+    @cached_property
+    def best_trial(self) -> tuple[float, ...]:
+        """The values of the trial with the highest median; empty without any."""
+        return max(self.trials, key=median, default=())
 
     @cached_property
     def median(self) -> float | None:
@@ -96,7 +107,7 @@ def _pool(nodes: tuple[str, ...], trials: Sequence[Trial]) -> Measured:
     ]
     return Measured(
         nodes=nodes,
-        values=tuple(value for values in good for value in values),
+        trials=tuple(values for values in good if values),
         num_trials=len(trials),
         num_broken=sum(broken),
         num_wrong=sum(max(0, trial.num_wrong) for trial in trials),

@@ -50,10 +50,15 @@ class Limits:
             return Outcome.WRONG
         if measured.num_broken or measured.median is None or expected is None:
             return Outcome.BROKEN if measured.num_broken == measured.num_trials else Outcome.UNSTEADY
-        least, most = min(measured.values) / expected, max(measured.values) / expected
-        if least < self.least_single_ratio and most >= self.good_single_ratio:
+        if any(self._is_mixed(values, expected) for values in measured.trials):
             return Outcome.UNSTEADY
-        return Outcome.PASSED if measured.median >= self.least_ratio * expected else Outcome.SLOW
+        # a fault that stands still lets no trial pass as a whole; others on the machines or the network do
+        figure = measured.median if len(measured.nodes) > 2 else median(measured.best_trial)
+        return Outcome.PASSED if figure >= self.least_ratio * expected else Outcome.SLOW
+
+    def _is_mixed(self, values: Sequence[float], expected: float) -> bool:
+        """Some repeats of one trial are bad and some are good."""
+        return min(values) < self.least_single_ratio * expected and max(values) >= self.good_single_ratio * expected
 
 
 def limits_of(known: Known, settings: Settings) -> Limits:

@@ -6,11 +6,18 @@ from itertools import chain
 
 from fryer.localisation.blame import Blame
 from fryer.localisation.known import Known, Pair
+from fryer.localisation.limits import Outcome
 from fryer.localisation.settings import Settings
 from fryer.localisation.state import State
 
 _FEW = 8
 """Up to so many nodes, all pairs are tried before it is said that no two pass with each other."""
+_MILD_RATIO = 0.5
+"""Of the healthy figure: what is no faster than this is no passing load, and is not measured again."""
+_CONFIRMING = 2
+"""Witnesses that a slow node meets again before it is blamed."""
+_MOST_TRIALS = 3
+"""Of one pair, the first one included."""
 _ALL_PAIRS = 4
 """Up to so many nodes, all pairs are measured anyway: it takes one round more than the two matchings."""
 
@@ -53,7 +60,7 @@ def next_pairs(state: State, settings: Settings) -> tuple[list[Pair], str]:
     nobody = len(blame.trusted) < 2 or len(state.below_platform(settings)) == len(state.measured)
     if nobody and fresh and (number == 3 or len(nodes) <= _FEW):
         return fresh, "another matching: no pair was good so far"
-    return _schedule(nodes, known, blame, wants(nodes, known, blame, settings))
+    return _schedule(nodes, known, blame, chain(wants(nodes, known, blame, settings), _confirmations(state)))
 
 
 def _fresh_matching(nodes: Sequence[str], known: Known) -> list[Pair]:
@@ -113,6 +120,20 @@ def _path_wants(known: Known, blame: Blame, settings: Settings) -> Iterator[Want
                 if known.pairs[_pair(node, partner)].num_trials < 2:
                     why = "good pairs of nodes with bad ones again"
                     yield Want(node=node, partners=(partner,), why=why, is_again=True)
+
+
+def _confirmations(state: State) -> Iterator[Want]:
+    """Convicts that are mildly slow, with two of their witnesses again: whoever used the machines then may be gone."""
+    known, blame, expected = state.known, state.pairs, state.limits.pair_bytes_per_second
+    trusted = set(blame.trusted)
+    for node, outcome in blame.convicts.items():
+        pairs = {partner: known.pairs[_pair(node, partner)] for partner in blame.failed(node) if partner in trusted}
+        medians = [measured.median for measured in pairs.values() if measured.median is not None]
+        if outcome is not Outcome.SLOW or expected is None or max(medians, default=0.0) <= _MILD_RATIO * expected:
+            continue
+        for partner, measured in list(pairs.items())[:_CONFIRMING]:
+            if measured.num_trials < _MOST_TRIALS:
+                yield Want(node=node, partners=(partner,), why="slow nodes with their witnesses again", is_again=True)
 
 
 def _schedule(nodes: Sequence[str], known: Known, blame: Blame, wanted: Iterable[Want]) -> tuple[list[Pair], str]:

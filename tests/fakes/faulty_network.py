@@ -30,6 +30,8 @@ class World:
     dies: Mapping[str, int] = field(default_factory=dict)
     """By node: the first round that it doesn't come to."""
     noise: float = 0.0
+    busy: float = 0.0
+    """Mean share of its rate that a whole trial loses, exponentially: others use the machines meanwhile."""
     seed: int = 0
     healthy: float = HEALTHY
 
@@ -46,10 +48,11 @@ class World:
             return Trial(round=number, nodes=tuple(group), values=(), problem="did not come", missing=missing)
         if any(node in self.broken for node in group):
             return Trial(round=number, nodes=tuple(group), values=(), problem="the connection was reset")
+        left = max(0.2, 1 - self.random.expovariate(1 / self.busy)) if self.busy else 1.0
         return Trial(
             round=number,
             nodes=tuple(group),
-            values=tuple(self.value(group) for _ in range(repeats)),
+            values=tuple(left * self.value(group) for _ in range(repeats)),
             num_wrong=sum(17 for node in group if node in self.wrong),
         )
 

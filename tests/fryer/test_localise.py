@@ -1,5 +1,8 @@
 """Pairs: who is named, with which proof, and what is asked for on the way."""
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
 from faulty_network import HEALTHY, World, names, path
 
@@ -129,9 +132,48 @@ def test_two_nodes_without_a_figure_of_the_platform_are_said_to_be_compared_with
 
 def test_of_three_nodes_all_three_pairs_settle_one_bad_node() -> None:
     said, rounds, _ = World(nodes=names(3), slow={"node002": 0.8}).run(ALONE)
-    assert len(rounds) == 3
+    assert [r.why for r in rounds[3:]] == ["slow nodes with their witnesses again"] * 4
+    assert len({group for r in rounds[:3] for group in r.groups}) == 3
     assert codes(said) == {"node002": ("slow_network", Verdict.FAIL)}
     assert said.nodes[0].proof.startswith("node002 failed with node001 and node003; node001-node003 passed at 378 GB/s")
+
+
+def slowed(trials: list[Trial], node: str, factor: float, rounds: set[int]) -> list[Trial]:
+    """The trials, with those of `node` in some rounds slower as a whole: others used its machine then."""
+    return [
+        replace(trial, values=tuple(factor * value for value in trial.values))
+        if node in trial.nodes and trial.round in rounds
+        else trial
+        for trial in trials
+    ]
+
+
+def test_a_node_whose_machine_others_used_for_a_while_is_cleared_by_its_witnesses() -> None:
+    world = World(nodes=names(4), slow={"node003": 0.25})
+    trials: list[Trial] = []
+    while (asked := next_round(world.nodes, trials, ALONE)) is not None:
+        trials += slowed(world.answer(asked), "node004", 0.8, {1, 2, 3})
+    said = localise(world.nodes, trials, ALONE)
+    assert codes(said) == {"node003": ("slow_network", Verdict.FAIL)}
+    assert said.links == ()
+
+
+def test_a_node_that_stays_slow_is_named_after_two_witnesses_met_it_three_times() -> None:
+    said, _, trials = World(nodes=names(4), slow={"node004": 0.8}).run(ALONE)
+    assert codes(said) == {"node004": ("slow_network", Verdict.FAIL)}
+    met = Counter(frozenset(trial.nodes) - {"node004"} for trial in trials if "node004" in trial.nodes)
+    assert sorted(met.values()) == [1, 3, 3]
+
+
+def test_busy_machines_seldom_make_a_healthy_node_fail_and_never_hide_the_slow_one() -> None:
+    """Each trial loses 5 % of its rate on average, exponentially, as with gloo on shared processors."""
+    runs = [
+        World(nodes=names(4), slow={"node003": 0.25}, noise=0.02, busy=0.05, seed=seed).run(ALONE)[0]
+        for seed in range(100)
+    ]
+    failed = [{f.node for f in said.nodes if f.verdict is Verdict.FAIL} for said in runs]
+    assert all("node003" in nodes for nodes in failed)
+    assert sum(nodes != {"node003"} for nodes in failed) <= 2
 
 
 def test_of_three_nodes_two_bad_ones_leave_nobody_to_blame() -> None:
