@@ -1,8 +1,23 @@
-"""What the loader hands to the model."""
+"""What is read from disk, and what the loader makes of it for the model."""
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sequence of length S."""
+
+    index: int
+    """Among the samples of the stage, or among the source's held out ones."""
+    source: str
+    epoch: int
+    """How often its source had been gone through before, in this stage."""
+    tokens: NDArray[np.int64]
+    """(S + 1,): inputs, and after them the last label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

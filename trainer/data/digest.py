@@ -10,12 +10,14 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.data.permutation import derive_key
+
 _MODULUS = 1 << 64
 
 
 def sample_digest(stage: str, sample: int, tokens: NDArray[np.int64]) -> int:
     """64 bits, signed as torch's int64, of one sample's tokens (S + 1,): inputs and the last label."""
-    found = blake2b(tokens.astype("<i4").tobytes(), digest_size=8, key=f"{sample} of {stage}".encode()[:64])
+    found = blake2b(tokens.astype("<i4").tobytes(), digest_size=8, key=derive_key("sample", stage, sample))
     return _signed(int.from_bytes(found.digest(), "little"))
 
 

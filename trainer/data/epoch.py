@@ -53,7 +53,7 @@ class Epoch(GPTDataset):  # type: ignore[misc]  # Megatron has no types
         super().__init__(
             open_dataset(prepared.prefix),
             str(prepared.prefix),
-            np.arange(cut.first, cut.end, dtype=np.int32),
+            range(cut.first, cut.end),
             None,
             Split.train,
             _config(prepared, cut),
@@ -75,7 +75,7 @@ class Epoch(GPTDataset):  # type: ignore[misc]  # Megatron has no types
         return documents, starts, range(len(starts) - 1)
 
     def _write_index(self, target: Path) -> None:
-        documents = self.indices.copy()
+        documents = np.arange(self._cut.first, self._cut.end, dtype=np.int32)
         if self._cut.key is not None:
             # of all numpy's generators the one whose stream is promised never to change (NEP 19)
             np.random.RandomState(hashed(self._cut.key) % 2**32).shuffle(documents)

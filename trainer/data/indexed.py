@@ -59,7 +59,7 @@ def open_dataset(prefix: Path) -> Any:
         dataset = IndexedDataset(str(prefix))
     except (AssertionError, ValueError, OSError) as error:
         raise UsageError(f"dataset {prefix} is no indexed dataset of Megatron's: {error}") from error
-    expected = int(dataset.sequence_lengths.sum(dtype=np.int64)) * DType.size(dataset.index.dtype)
+    expected = _end_of_last(dataset)
     if bin_path.stat().st_size != expected:
         raise UsageError(
             f"{bin_path} has {bin_path.stat().st_size} bytes where {idx_path.name} says {expected}; copy both again"
@@ -91,6 +91,15 @@ def check_dataset(dataset: Any, prefix: Path, facts: TokenFacts) -> None:
                 f"document {document} of dataset {prefix} holds ids from {ids.min()} to {ids.max()}; the tokenizer's "
                 f"are 0 to {facts.vocab_size - 1}"
             )
+
+
+def _end_of_last(dataset: Any) -> int:
+    """Bytes of the ``.bin``, as the ``.idx`` has it."""
+    index = dataset.index
+    if len(index) == 0:
+        return 0
+    item_bytes: int = DType.size(index.dtype)
+    return int(index.sequence_pointers[-1]) + int(index.sequence_lengths[-1]) * item_bytes
 
 
 def paths_of(prefix: Path) -> tuple[Path, Path]:

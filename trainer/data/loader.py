@@ -12,9 +12,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from trainer.data.batches import MicroBatch
+from trainer.data.batches import MicroBatch, Sample
 from trainer.data.digest import combine, sample_digest
-from trainer.data.stage_data import Sample
 from trainer.plan import Stage
 from trainer.plan.position import Place
 from watchdog.vocabulary.errors import UsageError
@@ -88,7 +87,6 @@ class Loader:
         ahead, self._ahead = self._ahead, None
         if ahead is not None and ahead[0] == first_sample:
             return ahead[1]
-        # by the same thread, so that data are never read from two at once
         return self._reader.submit(self._read, first_sample)
 
     def _read(self, first_sample: int) -> list[Sample]:

@@ -6,6 +6,7 @@ nor does the number of steps, of ranks or of sequences in a micro-batch.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from trainer.data.mixture import Mixture
 from trainer.data.permutation import Permutation, derive_key
@@ -35,7 +36,7 @@ class Order:
         self._seed, self._stage = plan.seed, stage.name
         self._mixture = Mixture(stage.mixture, derive_key("mixture", plan.seed, stage.name))
         self._sizes = {name: sizes[name] for name, weight in stage.mixture.items() if weight > 0}
-        self._permutations: dict[str, dict[int, Permutation]] = {name: {} for name in self._sizes}
+        self._permutation = lru_cache(maxsize=_KEPT_PERMUTATIONS * len(self._sizes))(self._make_permutation)
 
     def locate(self, sample: int) -> Spot:
         """Where sample number `sample` (from 0) of the stage comes from."""
@@ -50,10 +51,5 @@ class Order:
         share = rest / self._mixture.block
         return {name: (counts[name] + (more[name] - counts[name]) * share) / size for name, size in self._sizes.items()}
 
-    def _permutation(self, source: str, epoch: int) -> Permutation:
-        kept = self._permutations[source]
-        if epoch not in kept:
-            if len(kept) == _KEPT_PERMUTATIONS:
-                kept.pop(next(iter(kept)))
-            kept[epoch] = Permutation(self._sizes[source], derive_key("epoch", self._seed, self._stage, source, epoch))
-        return kept[epoch]
+    def _make_permutation(self, source: str, epoch: int) -> Permutation:
+        return Permutation(self._sizes[source], derive_key("epoch", self._seed, self._stage, source, epoch))

@@ -6,7 +6,8 @@ while no file has changed. Text that changed gets another directory: nothing is 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -54,6 +55,13 @@ def prepare(plan: Plan, name: str, directory: Path, *, is_builder: bool = True) 
     source = plan.sources.get(name)
     if source is None:
         raise UsageError(f"{name} is no source of the plan{nearest(name, plan.sources)}")
+    try:
+        return _prepare(plan, source, directory, is_builder=is_builder)
+    except OSError as error:
+        raise UsageError(f"sources.{name} can't be prepared in {directory}: {error}") from error
+
+
+def _prepare(plan: Plan, source: Source, directory: Path, *, is_builder: bool) -> Prepared:
     tokenizer = open_tokenizer(plan, directory, is_builder=is_builder)
     if tokenizer.facts.vocab_size > plan.model.vocabulary:
         raise UsageError(
@@ -61,13 +69,16 @@ def prepare(plan: Plan, name: str, directory: Path, *, is_builder: bool = True) 
             f"make it at least as large"
         )
     if source.dataset is not None:
-        return _existing(source, source.dataset, directory, tokenizer.facts)
+        return _existing(source, source.dataset, directory, tokenizer.facts, is_builder=is_builder)
     assert source.text is not None, "a plan's source has a dataset or text"
-    documents = list_documents(name, source.text)
-    target = directory / "tokens" / f"{name}-{_name_of(_content(documents, directory), tokenizer.facts.identity)}"
-    with one_maker(directory, (target / "manifest.json").is_file, is_first=is_builder):
-        if not _is_whole(target):
-            _tokenise(source, documents, tokenizer, target)
+    documents = list_documents(source.name, source.text)
+    content = _content(documents, directory, is_builder=is_builder)
+    target = directory / "tokens" / f"{source.name}-{_name_of(content, tokenizer.facts.identity)}"
+    if not _is_whole(target):
+        with one_maker(directory, lambda: _is_whole(target), is_first=is_builder):
+            if not _is_whole(target):
+                shutil.rmtree(target, ignore_errors=True)
+                _tokenise(source, documents, tokenizer, target)
     manifest = json.loads((target / "manifest.json").read_text())
     return _prepared(source, target / "text", target.name, manifest["num_documents"], tokenizer.facts)
 
@@ -81,7 +92,8 @@ def open_tokenizer(plan: Plan, directory: Path, *, is_builder: bool = True) -> T
     if wanted.file is not None:
         return BpeTokenizer(wanted.file, wanted.end_of_document)
     documents = _learned_from(plan)
-    name = _name_of(_content(documents, directory), str(wanted.vocabulary), wanted.end_of_document)
+    content = _content(documents, directory, is_builder=is_builder)
+    name = _name_of(content, str(wanted.vocabulary), wanted.end_of_document)
     file = directory / "tokenizers" / f"bpe-{name}.json"
     if not file.is_file():
         with one_maker(directory, file.is_file, is_first=is_builder):
@@ -104,6 +116,8 @@ def _learned_from(plan: Plan) -> tuple[Document, ...]:
 
 def _tokenise(source: Source, documents: Sequence[Document], tokenizer: TextTokenizer, target: Path) -> None:
     num_left_out = 0
+    paths = [document.path for document in documents]
+    status = status_of(paths)
 
     def texts() -> Iterator[str]:
         nonlocal num_left_out
@@ -117,6 +131,8 @@ def _tokenise(source: Source, documents: Sequence[Document], tokenizer: TextToke
         written = write_dataset(beside / "text", tokenizer.encode(texts()), tokenizer.facts)
         if written.num_documents == 0:
             raise UsageError(f"sources.{source.name}: none of {len(documents)} files is UTF-8 text")
+        if status_of(paths) != status:
+            raise UsageError(f"sources.{source.name}: files changed while they were read; start again when they rest")
         manifest = {
             "format": FORMAT,
             "source": source.name,
@@ -139,14 +155,16 @@ def _is_whole(target: Path) -> bool:
         return False
 
 
-def _existing(source: Source, prefix: Path, directory: Path, facts: TokenFacts) -> Prepared:
+def _existing(source: Source, prefix: Path, directory: Path, facts: TokenFacts, *, is_builder: bool) -> Prepared:
     dataset = open_dataset(prefix)
     check_dataset(dataset, prefix, facts)
     bin_path, idx_path = paths_of(prefix)
-    known = directory / "known" / status_of([bin_path, idx_path])
-    if not known.is_file():
-        write_whole(known, _name_of(*_edges(bin_path), str(bin_path.stat().st_size), _hash_of(idx_path)).encode())
-    identity = f"{source.name}-{_name_of(known.read_text(), facts.identity)}"
+    content = _known(
+        directory / "known" / status_of([bin_path, idx_path]),
+        lambda: _name_of(*_edges(bin_path), str(bin_path.stat().st_size), _hash_of(idx_path)),
+        is_builder=is_builder,
+    )
+    identity = f"{source.name}-{_name_of(content, facts.identity)}"
     return _prepared(source, prefix, identity, len(dataset), facts)
 
 
@@ -163,13 +181,20 @@ def _prepared(source: Source, prefix: Path, identity: str, num_documents: int, f
     )
 
 
-def _content(documents: Sequence[Document], directory: Path) -> str:
+def _content(documents: Sequence[Document], directory: Path, *, is_builder: bool) -> str:
     """Names the documents' content; reads them only where their sizes and times aren't known."""
     names = blake2b("\0".join(document.name for document in documents).encode(), digest_size=8).hexdigest()
     known = directory / "known" / f"{status_of([document.path for document in documents])}-{names}"
-    if not known.is_file():
-        write_whole(known, content_of(documents).encode())
-    return known.read_text()
+    return _known(known, lambda: content_of(documents), is_builder=is_builder)
+
+
+def _known(file: Path, find: Callable[[], str], *, is_builder: bool) -> str:
+    """What was found before, or is now, by one for all."""
+    if not file.is_file():
+        with one_maker(file.parent, file.is_file, is_first=is_builder):
+            if not file.is_file():
+                write_whole(file, find().encode())
+    return file.read_text()
 
 
 def _edges(path: Path) -> tuple[str, str]:

@@ -4,30 +4,15 @@ Imports Megatron-core: load it after `trainer.device` has prepared the device.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from trainer.data.batches import Sample
 from trainer.data.epoch import Cut, Epoch
 from trainer.data.order import Order
 from trainer.data.permutation import derive_key
 from trainer.data.prepare import Prepared, prepare
 from trainer.plan import Plan, Stage
 from watchdog.vocabulary.errors import UsageError, nearest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One sequence."""
-
-    index: int
-    """Among the samples of the stage, or among the source's held out ones."""
-    source: str
-    epoch: int
-    tokens: NDArray[np.int64]
-    """(S + 1,): inputs, and after them the last label."""
 
 
 class HeldOut:
@@ -50,7 +35,7 @@ class HeldOut:
 
 
 class StageData:
-    """All samples of a stage; made by `open`."""
+    """All samples of a stage; made by `open`. Several threads may read from it."""
 
     def __init__(
         self,

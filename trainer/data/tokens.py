@@ -82,7 +82,7 @@ class BpeTokenizer:
             raise UsageError(
                 f"tokenizer {file} has no token {end_of_document!r}; set tokenizer.end_of_document to one that it has"
             )
-        found = blake2b(text.encode(), digest_size=16, key=end_of_document.encode()[:64])
+        found = blake2b(f"{len(text)} {text}{end_of_document}".encode(), digest_size=16)
         self.facts = TokenFacts(
             vocab_size=max(ids.values()) + 1, eod=ids[end_of_document], identity=f"bpe-{found.hexdigest()}"
         )
