@@ -94,7 +94,7 @@ def _path(value: object) -> Path | None:
 
 def _word(kind: type[StrEnum]) -> Callable[[object], Any]:
     def read(value: object) -> Any:
-        return kind(value) if value in list(kind) else None
+        return kind(str(value)) if value in list(kind) else None
 
     return read
 
