@@ -13,7 +13,7 @@ from trainer.plan import Plan
 from trainer.plan.json_form import plan_from_json, to_json
 from watchdog.vocabulary.errors import UsageError
 
-METRICS, PLAN, RUN, LOCK = "metrics.jsonl", "plan.json", "run.json", "lock"
+PLAN, RUN, LOCK = "plan.json", "run.json", "lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,20 +19,21 @@ class ToTensorBoard:
         """Points of steps after `from_step` that are there already belong to a past that is no more: TensorBoard
         leaves them out. Raises `UsageError` where TensorBoard is not installed."""
         try:
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional, and heavy
+            from torch.utils import tensorboard  # noqa: PLC0415 - optional, and heavy
         except ImportError as error:
             raise UsageError(
                 "the plan has metrics.tensorboard = true and TensorBoard is not installed: "
                 "pip install 'fryer[tensorboard]', or set it to false"
             ) from error
-        make: Any = SummaryWriter
-        self._open = lambda: make(str(directory), purge_step=from_step + 1)
+        self._make: Any = tensorboard.SummaryWriter
+        self._directory = directory
+        self._from_step = from_step
         self._writer: Any = None
 
     def write(self, record: Record) -> None:
         """Steps, evaluations and begins of stages; the rest has no curve."""
         try:
-            self._writer = self._writer or self._open()
+            self._writer = self._writer or self._make(str(self._directory), purge_step=self._from_step + 1)
             match record:
                 case StepDone():
                     self._step(record)
