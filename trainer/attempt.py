@@ -39,6 +39,7 @@ from trainer.plan.json_form import to_json
 from trainer.plan.parameters import num_parameters
 from trainer.plan.position import place_of
 from trainer.resume import Resumed, resume
+from trainer.startup import check_versions, check_weights
 from trainer.stop import Stop
 from trainer.trace import Tracer
 from trainer.versions import diff_versions, versions
@@ -96,6 +97,7 @@ class _Attempt:
 
     def go(self) -> int:
         """From fresh weights, or from where the run stands."""
+        check_versions(self._versions)
         built = self._build()
         tiers = open_tiers(
             self._plan,
@@ -110,6 +112,7 @@ class _Attempt:
         resumed = resume(
             self._options.run / self._plan.checkpoints.directory, tiers.local, built, self._device, self._layout
         )
+        check_weights(built)
         header = self._header(resumed)
         self._refuse(header)
         metrics = self._metrics(header.step)

@@ -14,7 +14,7 @@ from watchdog.vocabulary.errors import FryerError, UsageError
 
 def run_rank(options: Options, world: World) -> int:
     """Train as that rank; the exit code. What is wrong is said once, by rank 0 where all ranks know it."""
-    stop = Stop()
+    stop = Stop(_say_line if world.rank == 0 else None)
     try:
         plan = load_plan(options.plan)
         from trainer.device.open import open_device  # noqa: PLC0415 - torch, after the plan is known to be right
@@ -36,7 +36,11 @@ def run_rank(options: Options, world: World) -> int:
 
 def _say(error: FryerError, world: World) -> None:
     if world.rank == 0:
-        print(f"fryer: {error}", file=sys.stderr, flush=True)  # noqa: T201
+        _say_line(str(error))
+
+
+def _say_line(line: str) -> None:
+    print(f"fryer: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -14,13 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer import codes
 from trainer.evaluation.command import words_of
-from trainer.metrics.record import CheckpointChanged, CommandEnded, Record, StepDone
+from trainer.metrics.record import CheckpointChanged, CommandEnded, Record, RunEnds, StepDone
 
 MOST_WAITING = 16
 """Checkpoints that wait for their turn; of more, the oldest is left out, and that is told."""
 GRACE_SECONDS = 10.0
 """Between SIGTERM and SIGKILL, where the training ends before a command does."""
+LAST_SECONDS = 600.0
+"""For those that run and wait where the training is done: the last checkpoint's evaluation is the one that counts."""
 NICENESS = 10
 """Training comes first."""
 _POLL_SECONDS = 0.05
@@ -58,6 +61,8 @@ class Commands:
                 self.submit(record.step, Path(record.path))
             case StepDone():
                 self.poll()
+            case RunEnds(code=codes.DONE):
+                self.finish(LAST_SECONDS)
 
     def submit(self, step: int, checkpoint: Path) -> None:
         """Run the command for it, now or after the others."""

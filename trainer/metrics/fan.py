@@ -30,10 +30,14 @@ class Metrics:
         complain: Callable[[str], None] | None = None,
     ) -> None:
         """`watch` is entered with each section of a step; `complain` hears once what fails, and that it works again."""
-        self._sinks = tuple(sinks)
+        self._sinks = list(sinks)
         self._watch = watch
         self._complain = complain
         self._failing: set[Sink] = set()
+
+    def add(self, sink: Sink) -> None:
+        """One more: it may write records itself, to all that were there before it and to itself."""
+        self._sinks.append(sink)
 
     def section(self, name: str) -> AbstractContextManager[None]:
         """What this rank is in from now on, for whoever looks for a hang."""

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from trainer.evaluation.external import Commands
 from trainer.metrics.daemon import ToDaemon
 from trainer.metrics.fan import Metrics, Sink
 from trainer.metrics.jsonl import JsonLines
@@ -14,7 +15,7 @@ from trainer.plan import Plan
 from watchdog.client import Client
 from watchdog.vocabulary.errors import UsageError
 
-METRICS, TENSORBOARD = "metrics.jsonl", "tensorboard"
+METRICS, TENSORBOARD, LOGS = "metrics.jsonl", "tensorboard", "evaluations"
 """In the run's directory."""
 
 
@@ -30,13 +31,17 @@ def open_metrics(
 ) -> Metrics:
     """Of a rank whose run goes on after `from_step`; `stream`: where rank 0 shows its progress, None: nowhere.
 
-    Raises `UsageError` where rank 0 can't write into the run's directory, or TensorBoard is wanted and not installed.
+    Raises `UsageError` where rank 0 can't write into the run's directory, TensorBoard is wanted and not installed, or
+    the evaluation command can't be split into words.
     """
     daemon = ToDaemon(client, tells_checkpoints=local_rank == 0)
     sinks: list[Sink] = [daemon]
     if rank == 0:
         sinks += _of_first(plan, run, from_step, stream)
-    return Metrics(sinks, watch=daemon.section, complain=_complain)
+    metrics = Metrics(sinks, watch=daemon.section, complain=_complain)
+    if rank == 0 and plan.evaluation.command:
+        metrics.add(Commands(plan.evaluation.command, run / LOGS, metrics.write))
+    return metrics
 
 
 def _of_first(plan: Plan, run: Path, from_step: int, stream: TextIO | None) -> list[Sink]:
