@@ -1,6 +1,6 @@
 """Run every bench and print its figures: median, minimum and maximum over the repeats."""
 
-from bench import client, collective, daemon, fleet, gemm, startup, store
+from bench import client, collective, daemon, fleet, gemm, loader, startup, store
 
 if __name__ == "__main__":
     startup.main()
@@ -9,4 +9,5 @@ if __name__ == "__main__":
     collective.main()
     client.main()
     daemon.main()
+    loader.main()
     fleet.main([])

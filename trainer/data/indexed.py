@@ -6,6 +6,7 @@ Imports Megatron-core: load it after `trainer.device` has prepared the device.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,10 @@ SAMPLED_TOKENS = 4096
 """Of each, from its start."""
 MOST_TOKENS = np.iinfo(np.int32).max
 """Of one document, as the format has it."""
+
+_HEADER = Struct("<9sQBQQ")
+"""Of an ``.idx``: magic, version, type of ids, sequences, ends of documents."""
+_MAGIC = b"MMIDIDX\0\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +60,10 @@ def open_dataset(prefix: Path) -> Any:
     for path in (bin_path, idx_path):
         if not path.is_file():
             raise UsageError(f"dataset {prefix} has no {path.name}; give the path without .bin and .idx")
-    try:
-        dataset = IndexedDataset(str(prefix))
-    except (AssertionError, ValueError, OSError) as error:
-        raise UsageError(f"dataset {prefix} is no indexed dataset of Megatron's: {error}") from error
+    _check_header(idx_path)
+    if bin_path.stat().st_size == 0:
+        raise UsageError(f"dataset {prefix} holds no document")
+    dataset = IndexedDataset(str(prefix))
     expected = _end_of_last(dataset)
     if bin_path.stat().st_size != expected:
         raise UsageError(
@@ -75,8 +80,6 @@ def check_dataset(dataset: Any, prefix: Path, facts: TokenFacts) -> None:
     if not np.issubdtype(dataset.index.dtype, np.integer):
         raise UsageError(f"dataset {prefix} holds {dataset.index.dtype.__name__}, which are no token ids")
     num_documents = len(dataset)
-    if num_documents == 0:
-        raise UsageError(f"dataset {prefix} holds no document")
     for document in np.unique(np.linspace(0, num_documents - 1, SAMPLED_DOCUMENTS).astype(np.int64)).tolist():
         length = int(dataset.sequence_lengths[document])
         last = int(dataset.get(document, offset=length - 1, length=1)[0]) if length else None
@@ -93,11 +96,22 @@ def check_dataset(dataset: Any, prefix: Path, facts: TokenFacts) -> None:
             )
 
 
+def _check_header(idx_path: Path) -> None:
+    """Before Megatron opens it: its own complaint names no file, and is followed by one about its clean-up."""
+    with idx_path.open("rb") as file:
+        start = file.read(_HEADER.size)
+    if not start.startswith(_MAGIC) or len(start) < _HEADER.size:
+        raise UsageError(f"{idx_path} is no index of an indexed dataset of Megatron's")
+    _, _, _, num_sequences, num_ends = _HEADER.unpack(start)
+    # a length of 4 and a place of 8 bytes each, then where documents end
+    expected = _HEADER.size + 12 * num_sequences + 8 * num_ends
+    if idx_path.stat().st_size < expected:
+        raise UsageError(f"{idx_path} has {idx_path.stat().st_size} bytes of at least {expected}; copy it again")
+
+
 def _end_of_last(dataset: Any) -> int:
     """Bytes of the ``.bin``, as the ``.idx`` has it."""
     index = dataset.index
-    if len(index) == 0:
-        return 0
     item_bytes: int = DType.size(index.dtype)
     return int(index.sequence_pointers[-1]) + int(index.sequence_lengths[-1]) * item_bytes
 

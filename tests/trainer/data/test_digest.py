@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.data.digest import combine, sample_digest, show_digest
@@ -8,6 +8,7 @@ from trainer.data.digest import combine, sample_digest, show_digest
 TOKENS = np.arange(33, dtype=np.int64)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1)), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_a_batch_has_one_digest_however_it_is_shared_out(digests: list[int], chance: object, ranks: int) -> None:
     shuffled = list(digests)

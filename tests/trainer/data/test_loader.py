@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_plan import plan, stage
 
@@ -131,6 +131,7 @@ def test_documents_of_a_row_are_told_apart_and_no_label_is_another_documents() -
     assert (found.sample_ids, found.sources) == ((5, 5), ("code", "code"))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([1, 2, END]), min_size=2, max_size=40))
 def test_a_label_counts_where_it_is_of_its_tokens_document(tokens: list[int]) -> None:
     found = micro_batch_of([row(*tokens)], END)

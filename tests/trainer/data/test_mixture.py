@@ -30,6 +30,7 @@ def test_a_block_holds_each_sample_of_each_source_once_and_as_many_as_its_weight
         assert found == list(range(before[name], after[name]))
 
 
+@settings(deadline=None)
 @given(weights(), st.integers(0, 10**9))
 def test_at_each_border_of_blocks_counts_are_what_weights_say(shares: dict[str, float], num_blocks: int) -> None:
     mixture = Mixture(shares, b"key")
@@ -68,6 +69,7 @@ def test_sources_come_in_no_fixed_turn() -> None:
     assert abs(sources[::16].count("a") / (1 << 10) - 0.5) < 4 * 0.5 / (1 << 10) ** 0.5
 
 
+@settings(deadline=None)
 @given(weights(), st.integers(0, 10**12))
 def test_neither_the_order_of_sources_nor_what_was_drawn_before_matters(shares: dict[str, float], sample: int) -> None:
     again = Mixture(dict(reversed(shares.items())), b"key")

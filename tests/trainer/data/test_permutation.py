@@ -21,6 +21,7 @@ def test_every_element_stands_in_exactly_one_place(size: int, key: bytes) -> Non
     assert sorted(order(size, key)) == list(range(size))
 
 
+@settings(deadline=None)
 @given(st.integers(10**12, 2**60), st.integers(0, 10**12 - 1), KEYS)
 def test_elements_of_ranges_that_no_memory_could_hold_are_inside_them(size: int, index: int, key: bytes) -> None:
     permutation = Permutation(size, key)
@@ -84,6 +85,7 @@ def test_nothing_has_no_order() -> None:
         Permutation(0, b"key")
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.text(), st.integers()), max_size=4), st.lists(st.one_of(st.text(), st.integers()), max_size=4)
 )
