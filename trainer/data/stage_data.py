@@ -94,6 +94,18 @@ class StageData:
         """Of each source's tokens: a run goes on with the same ones, or not at all."""
         return {name: one.identity for name, one in self._prepared.items()}
 
+    def refuse_others(self, before: Mapping[str, str]) -> None:
+        """Raise `UsageError` where a source's tokens aren't those of `before`: earlier `identities` of the run.
+
+        The order of samples would be the same, and what they hold another.
+        """
+        for name, identity in self.identities.items():
+            if before.get(name, identity) != identity:
+                raise UsageError(
+                    f"sources.{name} holds other tokens ({identity}) than this run was trained on ({before[name]}): its "
+                    f"text, its dataset or the tokenizer has changed; put back what it was, or begin a new run"
+                )
+
     @property
     def epochs(self) -> Mapping[str, float]:
         """How often the whole stage goes through each source."""

@@ -197,6 +197,14 @@ def test_epochs_and_identities_are_told(texts: Path) -> None:
     assert data.end_of_document == END
 
 
+def test_a_run_does_not_go_on_with_other_tokens(texts: Path) -> None:
+    data = open_stage(of(texts), texts)
+    data.refuse_others({})
+    data.refuse_others({**data.identities, "web": "web-of-another-stage"})
+    with pytest.raises(UsageError, match=r"sources.code holds other tokens \(code-\w+\) than .* \(code-before\)"):
+        data.refuse_others({"code": "code-before"})
+
+
 def test_an_index_that_half_a_writer_left_is_not_believed(texts: Path, tmp_path: Path) -> None:
     from trainer.data.stage_data import StageData
 
