@@ -132,6 +132,7 @@ class _Attempt:
                     tracer=Tracer(self._options.trace, self._world.rank) if self._options.trace else None,
                     header=header,
                     peak_flops=self._peak_flops(),
+                    rewind_after=self._options.rewind_after,
                 ),
                 until=self._until,
             )

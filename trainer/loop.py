@@ -28,6 +28,7 @@ from trainer.plan.position import Place, last_step_of, lr_at, place_of
 from trainer.step import StepResult, take_step
 from trainer.stop import Stop
 from trainer.trace import Tracer
+from watchdog.vocabulary.errors import FryerError
 
 RECENT_LOSSES = 64
 """Kept with each checkpoint, for a look back after a resume."""
@@ -63,6 +64,8 @@ class Training:
     """Where it stands: what was resumed from, or step 0."""
     peak_flops: float | None
     """Of all devices together."""
+    rewind_after: int | None = None
+    """Once, after this step, go back to the newest state in memory: for proving that this is exact."""
 
 
 def train(run: Training, *, until: int) -> int:
@@ -82,7 +85,7 @@ class _Loop:
 
     def go(self, until: int) -> int:
         """Until `until` is done, or all agree to stop."""
-        for step in range(self._run.header.step + 1, until + 1):
+        while (step := self._run.header.step + 1) <= until:
             if self._num_vetoes > MOST_VETOES:
                 return self._end(codes.PERSON, f"{self._num_vetoes} steps in a row could not be taken")
             wish, problem = self._one(step, is_last=step == until)
@@ -90,7 +93,20 @@ class _Loop:
                 return self._end(codes.PERSON, problem)
             if wish.stop is not None:
                 return self._end(codes.after_signal(wish.stop), f"{wish.stop.name}; resume with the same command")
+            if step == self._run.rewind_after:
+                self._run.rewind_after = None
+                self._go_back(step)
         return self._end(codes.DONE, "done" if until == self._plan.num_steps else f"step {until} is done")
+
+    def _go_back(self, step: int) -> None:
+        """To the newest state in memory from before step `step` was taken."""
+        ring = self._run.keeper.memory
+        remembered = ring.newest_before(step) if ring else None
+        if ring is None or remembered is None:
+            raise FryerError(f"there is no state in memory from before step {step}; see checkpoints.memory_every_steps")
+        self._run.header = ring.restore(remembered, self._run.built, self._run.device)
+        self._losses = dict(self._run.header.losses)
+        self._stage_index = -1
 
     def _one(self, step: int, *, is_last: bool) -> tuple[Wish, str]:
         place = place_of(self._plan, step)

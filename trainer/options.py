@@ -23,6 +23,8 @@ class Options:
     """Stop after this step, with a checkpoint; None: the plan's last."""
     begin_at: int | None = None
     """Without a checkpoint, begin with this step and fresh weights: for proving that a resume is exact at a place."""
+    rewind_after: int | None = None
+    """Once, after this step, go back to the newest state in memory and make the steps again: the same proof."""
     skips: tuple[Skip, ...] = ()
     """Added to the ledger."""
     trace: Path | None = None

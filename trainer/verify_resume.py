@@ -37,6 +37,8 @@ class Case:
     """First step, with fresh weights."""
     stop: int
     """The break comes after it."""
+    is_in_place: bool = False
+    """No new process: at the end it goes back to the state in memory of `stop`."""
     end: int
     checkpoints: CheckpointPlan
     skips: tuple[Skip, ...] = ()
@@ -87,6 +89,14 @@ def cases_of(plan: Plan, directory: Path) -> list[Case]:
         Case(name="durable, sync", begin=1, stop=stop, end=end, checkpoints=sync),
         Case(name="durable, async", begin=1, stop=stop, end=end, checkpoints=replace(sync, is_async=True)),
         Case(name="node-local", begin=1, stop=stop, end=end, checkpoints=replace(off, local_every_steps=stop)),
+        Case(
+            name="memory, in place",
+            begin=1,
+            stop=stop,
+            end=end,
+            checkpoints=replace(off, memory_every_steps=stop, memory_keep=2),
+            is_in_place=True,
+        ),
         Case(
             name="inside a skipped range",
             begin=1,
@@ -155,9 +165,11 @@ class _Bench:
             key = (case.begin, case.end, case.skips)
             home = self._directory / f"{layout}-{number}"
             if key not in whole:
-                never = replace(case.checkpoints, every_steps=0, local_every_steps=0)
-                whole[key] = self._run(plan, replace(case, checkpoints=never), home / "whole", (case.end,), num_ranks)
-            broken = self._run(plan, case, home / "broken", (case.stop, case.end), num_ranks)
+                off = replace(case.checkpoints, every_steps=0, local_every_steps=0)
+                never = replace(case, checkpoints=off, is_in_place=False)
+                whole[key] = self._run(plan, never, home / "whole", (case.end,), num_ranks)
+            ends = (case.end,) if case.is_in_place else (case.stop, case.end)
+            broken = self._run(plan, case, home / "broken", ends, num_ranks)
             found.append(compare(case, layout, whole[key], broken))
             self._print_line(sentence(found[-1]))
         return found
@@ -199,7 +211,7 @@ class _Bench:
             checkpoints=replace(case.checkpoints, local_directory=home / "local"),
             evaluation=replace(plan.evaluation, every_steps=0, command=""),
         )
-        file = home / "plan.json"
+        file = home / "given.json"
         file.write_text(json.dumps(to_json(changed)), encoding="utf-8")
         for end in ends:
             options = replace(
@@ -208,6 +220,7 @@ class _Bench:
                 run=home,
                 until=end,
                 begin_at=case.begin,
+                rewind_after=case.end if case.is_in_place else None,
                 skips=case.skips,
                 trace=home / "trace",
                 is_quiet=True,

@@ -13,6 +13,7 @@ FULL = Options(
     device="cpu",
     until=7,
     begin_at=3,
+    rewind_after=5,
     skips=(Skip(stage="one", first=8, end=16, incident="why"),),
     trace=Path("/t/trace"),
     is_quiet=True,
