@@ -45,7 +45,7 @@ def start_parallel(
         tensor_model_parallel_size=layout.tensor,
         pipeline_model_parallel_size=layout.pipeline,
         context_parallel_size=layout.context,
-        distributed_timeout_minutes=max(1, round(timeout_seconds / 60)),
+        distributed_timeout_minutes=timeout_seconds / 60,
     )
     return layout
 

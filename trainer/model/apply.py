@@ -11,21 +11,18 @@ from trainer.model.built import Built
 def gradients_ready(built: Built) -> float:
     """Norm of all gradients together, in float32, equal on all ranks; they are where the update reads them then."""
     built.optimizer.prepare_grads()
-    norm = built.optimizer.get_grad_norm()
-    return float(norm)
+    return float(built.optimizer.get_grad_norm())
 
 
 def apply_update(built: Built, *, lr: float, grad_norm: float, clip: float) -> float:
     """Clip and update; the norm of the change of all weights, equal on all ranks. Collective."""
-    squared = 0.0
     for part in chained(built.optimizer):
         for group in part.optimizer.param_groups:
             group["lr"] = lr
         if clip > 0 and (parameters := part.get_parameters()):
             clip_grad_by_total_norm_fp32(parameters, max_norm=clip, total_norm=grad_norm)
     built.optimizer.step_with_ready_grads()
-    for part in chained(built.optimizer):
-        squared += part.optimizer.update_squared
+    squared = sum(part.optimizer.update_squared for part in chained(built.optimizer))
     return _over_all(squared, built)
 
 

@@ -1,16 +1,25 @@
-"""Core attention by torch's scaled dot product: a token sees its own document only, under context parallelism too.
+"""Core attention on torch's kernels: a token sees its own document only, under context parallelism too.
 
 Megatron hands `attention_mask` through to here unread: it carries document ids (B, S), the same number for tokens that
 may see each other. Megatron's own attention drops a mask where a window is set, and refuses context parallelism.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from megatron.core import parallel_state, tensor_parallel
 from megatron.core.transformer.module import MegatronModule
+from torch.nn.attention.flex_attention import create_block_mask, flex_attention
+
+from trainer.model.context import gather_sequence
+from trainer.model.visible import LastVisible, Visible
+
+_last = LastVisible()
+FLEX_LEAST_HEAD = 16
+"""Of a head's size, for FlexAttention's kernels (Triton's products have no smaller side)."""
 
 
 class CoreAttention(MegatronModule):  # type: ignore[misc]
@@ -20,107 +29,62 @@ class CoreAttention(MegatronModule):  # type: ignore[misc]
         """Megatron gives more (layer, mask type, groups): all of it follows from `config` and the parallel state."""
         super().__init__(config=config)
         self._dropout = config.attention_dropout if attention_dropout is None else attention_dropout
-        self._context_size = config.context_parallel_size
 
     def forward(
         self, query_sbhd: torch.Tensor, key: torch.Tensor, value: torch.Tensor, document_ids_bs: Any, **_: Any
     ) -> torch.Tensor:
         """(S, B, heads, dim) and ids (B, S) or None -> (S, B, heads x dim). S is this context rank's share."""
-        positions = None
-        key_ids = document_ids_bs
-        if self._context_size > 1:
-            group = parallel_state.get_context_parallel_group()
-            key, value = (_gathered(each, group) for each in (key, value))
-            key_ids = None if document_ids_bs is None else gather_ids(document_ids_bs, group)
-            positions = own_positions(key.shape[0], group, query_sbhd.device)
-        mask = None
-        if document_ids_bs is not None or positions is not None:
-            mask = allowed(document_ids_bs, key_ids, positions, key.shape[0], query_sbhd.device)
+        length, size = query_sbhd.shape[:2]
+        group = parallel_state.get_context_parallel_group()
+        visible = _last.of(document_ids_bs, length, query_sbhd.device, group)
+        if not visible.is_whole:
+            key, value = gather_sequence(torch.stack([key, value], dim=1), group).unbind(1)
         q, k, v = (each.permute(1, 2, 0, 3) for each in (query_sbhd, key, value))
         dropout = self._dropout if self.training else 0.0
         if dropout:
             with tensor_parallel.get_cuda_rng_tracker().fork():
-                found = _attend(q, k, v, mask, dropout)
+                found = attend(q, k, v, visible, dropout)
         else:
-            found = _attend(q, k, v, mask, 0.0)
-        return found.permute(2, 0, 1, 3).reshape(query_sbhd.shape[0], query_sbhd.shape[1], -1)
+            found = attend(q, k, v, visible)
+        return found.permute(2, 0, 1, 3).reshape(length, size, -1)
 
 
-def _attend(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor | None, dropout: float
-) -> torch.Tensor:
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, visible: Visible, dropout: float = 0.0) -> torch.Tensor:
+    """(B, heads, Q, dim) and (B, groups, K, dim) twice -> (B, heads, Q, dim)."""
+    if visible.is_causal:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, enable_gqa=_is_grouped(q, k))
+    if is_for_flex(q.device.type, q.shape[-1], dropout):
+        make, kernel = _compiled()
+        return attend_by_blocks(q, k, v, visible, make=make, kernel=kernel)
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask, is_causal=mask is None, dropout_p=dropout, enable_gqa=q.shape[1] != k.shape[1]
+        q, k, v, attn_mask=visible.dense(), dropout_p=dropout, enable_gqa=_is_grouped(q, k)
     )
 
 
-_newest: tuple[tuple[int, ...], Any, torch.Tensor] | None = None
-"""The last mask and what it was made from: every layer of a pass asks for the same."""
+def is_for_flex(device: str, head_size: int, dropout: float) -> bool:
+    """On a GPU a dense mask costs memory and time by the square of the length; flash kernels take none."""
+    return device == "cuda" and head_size >= FLEX_LEAST_HEAD and not dropout
 
 
-def allowed(
-    query_ids: torch.Tensor | None,
-    key_ids: torch.Tensor | None,
-    positions: torch.Tensor | None,
-    num_keys: int,
-    device: torch.device,
+def attend_by_blocks(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    visible: Visible,
+    *,
+    make: Callable[..., Any] = create_block_mask,
+    kernel: Callable[..., Any] = flex_attention,
 ) -> torch.Tensor:
-    """(B or 1, 1, queries, keys): true where a query may see a key: not after it, and in its document."""
-    global _newest  # noqa: PLW0603 - one entry, replaced whole
-    made_from = (query_ids, positions, num_keys)
-    key = (id(query_ids), 0 if positions is None else positions.shape[0], num_keys)
-    if _newest is not None and _newest[0] == key and _newest[1][0] is query_ids:
-        return _newest[2]
-    keys = torch.arange(num_keys, device=device)
-    queries = keys if positions is None else positions
-    mask = (queries[:, None] >= keys[None, :])[None, None]
-    if query_ids is not None and key_ids is not None:
-        mask = mask & (query_ids[:, None, :, None] == key_ids[:, None, None, :])
-    _newest = (key, made_from, mask)
-    return mask
-
-
-def own_positions(num_keys: int, group: Any, device: torch.device) -> torch.Tensor:
-    """Places in the whole sequence of this context rank's tokens: chunk r of 2 x size, and its mirror image."""
-    size, rank = dist.get_world_size(group), dist.get_rank(group)
-    chunk = num_keys // (2 * size)
-    first = torch.arange(rank * chunk, (rank + 1) * chunk, device=device)
-    mirror = 2 * size - 1 - rank
-    return torch.cat([first, torch.arange(mirror * chunk, (mirror + 1) * chunk, device=device)])
-
-
-def gather_ids(ids_bs: torch.Tensor, group: Any) -> torch.Tensor:
-    """Document ids of the whole sequence, in order."""
-    return _in_order(_all_gather(ids_bs.transpose(0, 1).contiguous(), group)).transpose(0, 1)
-
-
-def _gathered(own_sbhd: torch.Tensor, group: Any) -> torch.Tensor:
-    found: torch.Tensor = _GatherSequence.apply(own_sbhd, group)  # type: ignore[no-untyped-call]
+    """As `attend`, by FlexAttention; not compiled, as by default, it is exact on any device and slow."""
+    found: torch.Tensor = kernel(q, k, v, block_mask=visible.blocks(make), enable_gqa=_is_grouped(q, k))
     return found
 
 
-class _GatherSequence(torch.autograd.Function):
-    """Shares of all context ranks put together, in order of the sequence; gradients are summed back."""
-
-    @staticmethod
-    def forward(ctx: Any, own_sbhd: torch.Tensor, group: Any) -> torch.Tensor:
-        ctx.group = group
-        return _in_order(_all_gather(own_sbhd.contiguous(), group))
-
-    @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
-        grad = grad.contiguous().clone()
-        dist.all_reduce(grad, group=ctx.group)
-        return grad[own_positions(grad.shape[0], ctx.group, grad.device)], None
+@cache
+def _compiled() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Of FlexAttention: what makes masks, and the kernel. Compiled at their first use, once a process."""
+    return torch.compile(create_block_mask), torch.compile(flex_attention)
 
 
-def _all_gather(own: torch.Tensor, group: Any) -> list[torch.Tensor]:
-    found = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(found, own, group=group)
-    return found
-
-
-def _in_order(shares: list[torch.Tensor]) -> torch.Tensor:
-    """Each share is a chunk from the front and one from the back."""
-    halves = [share.chunk(2, dim=0) for share in shares]
-    return torch.cat([front for front, _ in halves] + [back for _, back in reversed(halves)], dim=0)
+def _is_grouped(q: torch.Tensor, k: torch.Tensor) -> bool:
+    return q.shape[1] != k.shape[1]

@@ -35,7 +35,9 @@ def build(plan: Plan, device: Device, stage: Stage) -> Built:
     if plan.optimizer.dtype == "bf16":
         model = Float16Module(config, model)
     chunk = DistributedDataParallel(config, _ddp(plan), model)
-    optimizer = get_megatron_optimizer(_optimizer(plan), [chunk], config_overrides=_without_decay(plan))
+    optimizer = get_megatron_optimizer(
+        _optimizer(plan, chunk.ddp_config), [chunk], config_overrides=_without_decay(plan)
+    )
     config.finalize_model_grads_func = finalize_model_grads
     config.grad_scale_func = optimizer.scale_loss
     config.no_sync_func = chunk.no_sync
@@ -129,16 +131,19 @@ def _block(layer: Any, config: TransformerConfig) -> TransformerBlockSubmodules:
 
 
 def _ddp(plan: Plan) -> DistributedDataParallelConfig:
+    has_others = parallel_state.get_data_parallel_world_size(with_context_parallel=True) > 1
     return DistributedDataParallelConfig(
         grad_reduce_in_fp32=True,
         use_distributed_optimizer=plan.optimizer.distributed,
-        overlap_grad_reduce=False,
+        # hidden behind the backward and the next forward pass; weights are stale until then: see force_param_sync
+        overlap_grad_reduce=has_others,
+        overlap_param_gather=has_others and plan.optimizer.distributed,
         # a step is judged on the reduced norm: the check of each bucket would end the process instead
         check_for_nan_in_grad=False,
     )
 
 
-def _optimizer(plan: Plan) -> OptimizerConfig:
+def _optimizer(plan: Plan, ddp: DistributedDataParallelConfig) -> OptimizerConfig:
     optimizer = plan.optimizer
     return OptimizerConfig(
         optimizer="adam",
@@ -151,6 +156,7 @@ def _optimizer(plan: Plan) -> OptimizerConfig:
         bf16=optimizer.dtype == "bf16",
         params_dtype=DTYPES[optimizer.dtype],
         use_distributed_optimizer=optimizer.distributed,
+        overlap_param_gather=ddp.overlap_param_gather,
     )
 
 

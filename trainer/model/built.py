@@ -40,11 +40,11 @@ class PassResult:
     loss: float
     """Mean cross-entropy per token; NaN stays NaN."""
     z_loss: float
-    """Mean log(Z)^2 per token, before its coefficient; 0 where it is off."""
+    """Mean log(Z)^2 per token, before its coefficient; also where that is 0."""
     num_tokens: int
     by_source: Mapping[str, SourceLoss] = field(default_factory=dict)
     sample_losses: Mapping[int, float] = field(default_factory=dict)
-    """Mean loss of each sample of this rank's data parallel share, by sample id: evidence for a veto."""
+    """Mean loss of each sample of the step, by its index in the stage: evidence for a veto."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

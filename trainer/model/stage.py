@@ -1,6 +1,6 @@
 """What changes in a model from stage to stage."""
 
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -20,22 +20,14 @@ def set_stage(built: Built, stage: Stage) -> None:
 
 
 def _set_theta(module: Any, theta: float) -> None:
-    old = module.inv_freq
-    exponents = torch.arange(0, 2 * old.shape[0], 2, dtype=torch.float32, device=old.device) / (2 * old.shape[0])
+    size = 2 * module.inv_freq.shape[0]
+    exponents = torch.arange(0, size, 2, dtype=torch.float32, device=module.inv_freq.device) / size
     module.inv_freq = 1.0 / (theta**exponents)
-    # Megatron keeps the embeddings of each length in a cache of the class's method; a new cache for each theta
-    module.forward = partial(_uncached(), module)
-
-
-def _uncached() -> Any:
-    return RotaryEmbedding.forward.__wrapped__
+    # Megatron keeps the embeddings of a length in a cache of the class's method, whatever theta was: a new one for each
+    module.forward = lru_cache(maxsize=4)(partial(RotaryEmbedding.forward.__wrapped__, module))
 
 
 def fresh_moments(built: Built) -> None:
     """Forget the optimizer's moments and count of steps; weights stay."""
     for part in chained(built.optimizer):
-        for group in part.optimizer.param_groups:
-            group["step"] = 0
-            for param in group["params"]:
-                for moment in part.optimizer.state.get(param, {}).values():
-                    moment.zero_()
+        part.optimizer.forget()

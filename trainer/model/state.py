@@ -52,21 +52,26 @@ def load_state(built: Built, loaded: Mapping[str, Any]) -> None:
 
 
 def local_tensors(built: Built) -> dict[str, torch.Tensor]:
-    """This rank's weights, moments and counts of steps, by name: the tensors themselves, not copies."""
-    _begin_moments(built)
+    """This rank's weights, moments and counts of steps, by name: the tensors themselves, not copies.
+
+    Call `force_param_sync` before.
+    """
     found = {f"weight.{name}": each.data for name, each in unwrapped(built.chunks[0]).named_parameters()}
     return found | optimizer_tensors(built)
 
 
 def optimizer_tensors(built: Built) -> dict[str, torch.Tensor]:
-    """Main parameters, moments and counts of steps."""
+    """Moments, counts of steps, and main parameters where they aren't the weights themselves."""
     found: dict[str, torch.Tensor] = {}
+    has_own_main = built.config.params_dtype != torch.float32
     for number, part in enumerate(chained(built.optimizer)):
+        part.optimizer.begin_moments()
         for index, group in enumerate(part.optimizer.param_groups):
             prefix = f"optimizer.{number}.{index}"
             found[f"{prefix}.step"] = torch.tensor([group["step"]], dtype=torch.int64)
             for place, param in enumerate(group["params"]):
-                found[f"{prefix}.{place}.main"] = param.data
+                if has_own_main:
+                    found[f"{prefix}.{place}.main"] = param.data
                 found |= {f"{prefix}.{place}.{name}": each for name, each in part.optimizer.state[param].items()}
     return found
 
@@ -84,18 +89,9 @@ def restore_local(built: Built, tensors: Mapping[str, torch.Tensor]) -> None:
             group["step"] = int(tensors[f"optimizer.{number}.{index}.step"])
 
 
-def _begin_moments(built: Built) -> None:
-    """Zeros, where no step has made any yet."""
-    for part in chained(built.optimizer):
-        for group in part.optimizer.param_groups:
-            for param in group["params"]:
-                state = part.optimizer.state[param]
-                if not state:
-                    state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(param), torch.zeros_like(param)
-
-
 def digests(built: Built, rng: Mapping[str, Any]) -> Digests:
-    """Fingerprints of this rank's state and generators."""
+    """Fingerprints of this rank's state and generators. Collective: stale weights are brought up to date."""
+    force_param_sync(built)
     tensors = local_tensors(built)
     return Digests(
         weights=digest_of({name: each for name, each in tensors.items() if name.startswith("weight.")}),
