@@ -102,8 +102,8 @@ class StageData:
         for name, identity in self.identities.items():
             if before.get(name, identity) != identity:
                 raise UsageError(
-                    f"sources.{name} holds other tokens ({identity}) than this run was trained on ({before[name]}): its "
-                    f"text, its dataset or the tokenizer has changed; put back what it was, or begin a new run"
+                    f"sources.{name} holds other tokens ({identity}) than this run was trained on ({before[name]}): "
+                    f"its text, its dataset or the tokenizer has changed; put back what it was, or begin a new run"
                 )
 
     @property
