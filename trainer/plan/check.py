@@ -1,219 +1,148 @@
-"""What must hold between the values of a plan. Pure; complains, never raises."""
+"""What must hold between the values of a plan. Pure; complains, never raises.
 
+A rule is judged where all keys that it needs are right by themselves: so one wrong key hides no other.
+"""
+
+import math
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from trainer.plan.words import ModelPlan, OptimizerPlan, ParallelPlan, Plan, Source, Stage
+from trainer.plan.ranges import BYTE_VOCABULARY
 from watchdog.vocabulary.complaints import Complaints
 from watchdog.vocabulary.errors import nearest
 
 VOCABULARY_MULTIPLE = 128
-"""Rows of the embedding on each tensor parallel rank: tensor cores want multiples (playbook: of 128)."""
-RECOMPUTES = ("none", "selective", "full")
-DTYPES = ("bf16", "fp32")
-TOKENIZERS = ("bytes", "bpe")
-BYTE_VOCABULARY = 257
-"""Bytes, and the end of a document."""
+"""Rows of the embedding on each tensor parallel rank: Megatron pads to it, and tensor cores want it."""
 
 
-def check(plan: Plan, complaints: Complaints) -> None:
-    """Complain of all that doesn't hold."""
-    _model(plan.model, complaints)
-    _parallel(plan.parallel, plan.model, complaints)
-    _optimizer(plan.optimizer, complaints)
-    _tokenizer(plan, complaints)
-    for source in plan.sources.values():
-        _source(source, complaints)
-    names = Counter(stage.name for stage in plan.stages)
-    for name, count in names.items():
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Something that holds between some keys; the first one is blamed. ``stage.`` stands for each stage in turn."""
+
+    keys: tuple[str, ...]
+    broken: Callable[..., str]
+    """Of the keys' values: what would be allowed, or an empty text where it holds."""
+
+
+def _if(is_broken: object, allowed: str) -> str:
+    return allowed if is_broken else ""
+
+
+def _multiple_of_rows(vocabulary: int, tensor: int) -> str:
+    rows = VOCABULARY_MULTIPLE * tensor
+    fits = -(-vocabulary // rows) * rows
+    return _if(vocabulary != fits, f"a multiple of {VOCABULARY_MULTIPLE} x parallel.tensor, such as {fits}")
+
+
+def _room_for_tokens(vocabulary: int, kind: str, tokens: int) -> str:
+    least = BYTE_VOCABULARY if kind == "bytes" else tokens
+    return _if(vocabulary < least, f"at least the tokenizer's {least}")
+
+
+def _whole_copies(world: int, *sizes: int) -> str:
+    copy = math.prod(sizes)
+    return _if(world % copy, f"a multiple of tensor x pipeline x context: {copy}")
+
+
+def _even_split(tensor: int, heads: int, kv_heads: int, mlp_hidden: int) -> str:
+    allowed = f"a divisor of heads, {heads}, of kv_heads, {kv_heads}, and of mlp_hidden, {mlp_hidden}"
+    return _if(heads % tensor or kv_heads % tensor or mlp_hidden % tensor, allowed)
+
+
+def _on_grid(keep: int, every: int) -> str:
+    allowed = f"0, or a multiple of every_steps, {every}: other steps have no checkpoint to keep"
+    return _if(keep and (not every or keep % every), allowed)
+
+
+def _whole_rounds(batch: int, micro_batch: int, world: int, *sizes: int) -> str:
+    copy = math.prod(sizes)
+    if world % copy or not batch % (world // copy * micro_batch):
+        return ""
+    return f"a multiple of data parallel size x micro_batch: {world // copy} x {micro_batch}"
+
+
+def _phases(decay: int, warmup: int, steps: int) -> str:
+    allowed = f"with warmup_steps, {warmup}, at most the stage's {steps} steps"
+    return _if(warmup + decay > steps, allowed)
+
+
+def _even_chunks(length: int, context: int) -> str:
+    return _if(context > 1 and length % (2 * context), f"a multiple of 2 x context: {2 * context}")
+
+
+def _even_shares(length: int, is_sequence: bool, tensor: int, context: int) -> str:
+    shares = tensor * context
+    return _if(is_sequence and length % shares, f"a multiple of tensor x context with sequence = true: {shares}")
+
+
+_COPY = ("parallel.tensor", "parallel.pipeline", "parallel.context")
+RULES = (
+    Rule(
+        ("model.hidden", "model.heads"),
+        lambda hidden, heads: _if(hidden % (2 * heads), f"a multiple of 2 x {heads} heads: rotary pairs fill a head"),
+    ),
+    Rule(("model.kv_heads", "model.heads"), lambda kv, heads: _if(heads % kv, f"a divisor of heads, {heads}")),
+    Rule(("model.vocabulary", "parallel.tensor"), _multiple_of_rows),
+    Rule(("model.vocabulary", "tokenizer.kind", "tokenizer.vocabulary"), _room_for_tokens),
+    Rule(("parallel.tensor", "model.heads", "model.kv_heads", "model.mlp_hidden"), _even_split),
+    Rule(("parallel.pipeline", "model.layers"), lambda size, n: _if(n % size, f"a divisor of layers, {n}")),
+    Rule(
+        ("parallel.sequence", "parallel.tensor"),
+        lambda is_on, tensor: _if(is_on and tensor == 1, "true only with tensor above 1"),
+    ),
+    Rule(("parallel.world", *_COPY), _whole_copies),
+    Rule(
+        ("tokenizer.file", "tokenizer.kind"),
+        lambda file, kind: _if(file is not None and kind != "bpe", 'a file only with kind = "bpe"'),
+    ),
+    Rule(("checkpoints.keep_every_steps", "checkpoints.every_steps"), _on_grid),
+    Rule(
+        ("checkpoints.local_directory", "checkpoints.local_every_steps"),
+        lambda directory, every: _if(
+            every and directory is None, "a directory, best in /dev/shm, or no local_every_steps"
+        ),
+    ),
+    Rule(("stage.decay_steps", "stage.warmup_steps", "stage.steps"), _phases),
+    Rule(("stage.lr_start", "stage.lr"), lambda start, lr: _if(start > lr, f"at most lr, {lr:g}")),
+    Rule(("stage.lr_end", "stage.lr"), lambda end, lr: _if(end > lr, f"at most lr, {lr:g}")),
+    Rule(("stage.batch", "parallel.micro_batch", "parallel.world", *_COPY), _whole_rounds),
+    Rule(("stage.sequence_length", "parallel.context"), _even_chunks),
+    Rule(("stage.sequence_length", "parallel.sequence", "parallel.tensor", "parallel.context"), _even_shares),
+)
+
+
+def check_rules(good: Mapping[str, Any], num_stages: int, complaints: Complaints) -> None:
+    """Complain of each rule that is broken. `good`: values by dotted key, those of stages as ``stage[1].batch``."""
+    for rule in RULES:
+        if not rule.keys[0].startswith("stage."):
+            _judge(rule, rule.keys, good, complaints)
+            continue
+        for number in range(1, num_stages + 1):
+            own = tuple(key.replace("stage.", f"stage[{number}].", 1) for key in rule.keys)
+            _judge(rule, own, good, complaints)
+
+
+def _judge(rule: Rule, keys: Sequence[str], good: Mapping[str, Any], complaints: Complaints) -> None:
+    if all(key in good for key in keys) and (allowed := rule.broken(*(good[key] for key in keys))):
+        value = good[keys[0]]
+        complaints.add(keys[0], value if isinstance(value, int | float | None) else str(value), allowed)
+
+
+def check_names(names: Sequence[str], complaints: Complaints) -> None:
+    """Complain of stages that have the same name."""
+    for name, count in Counter(names).items():
         if count > 1:
-            complaints.found.append(f"stage.name {name!r} is given {count} times; stages are known by their names")
-    for number, stage in enumerate(plan.stages, 1):
-        _stage(stage, f"stage[{number}]", plan, complaints)
-    _checkpoints(plan, complaints)
+            complaints.found.append(f"stage.name is {name!r} {count} times; allowed: once, as stages go by their names")
 
 
-def _at_least(complaints: Complaints, least: float, **values: float) -> None:
-    for key, value in values.items():
-        if value < least:
-            complaints.add(key.replace("__", "."), value, f"at least {least:g}")
-
-
-def _model(model: ModelPlan, complaints: Complaints) -> None:
-    _at_least(
-        complaints,
-        1,
-        model__layers=model.layers,
-        model__hidden=model.hidden,
-        model__heads=model.heads,
-        model__kv_heads=model.kv_heads,
-        model__mlp_hidden=model.mlp_hidden,
-        model__vocabulary=model.vocabulary,
-    )
-    _at_least(complaints, 0, model__nope_every=model.nope_every)
-    if model.heads > 0 and model.hidden % (2 * model.heads):
-        complaints.add("model.hidden", model.hidden, f"a multiple of 2 x {model.heads} heads: rotary pairs fill a head")
-    if model.kv_heads > 0 and model.heads % model.kv_heads:
-        complaints.add("model.kv_heads", model.kv_heads, f"a divisor of heads, {model.heads}")
-    if not 0 <= model.dropout < 1:
-        complaints.add("model.dropout", model.dropout, "at least 0 and below 1")
-    for key, value in (("norm_epsilon", model.norm_epsilon), ("init_std", model.init_std)):
-        if value <= 0:
-            complaints.add(f"model.{key}", value, "above 0")
-
-
-def _parallel(parallel: ParallelPlan, model: ModelPlan, complaints: Complaints) -> None:
-    sizes = {
-        "tensor": parallel.tensor,
-        "pipeline": parallel.pipeline,
-        "context": parallel.context,
-        "micro_batch": parallel.micro_batch,
-        "world": parallel.world,
-    }
-    _at_least(complaints, 1, **{f"parallel__{key}": value for key, value in sizes.items()})
-    if min(sizes.values()) < 1:
-        return
-    if model.heads % parallel.tensor or model.kv_heads % parallel.tensor:
-        complaints.add(
-            "parallel.tensor", parallel.tensor, f"a divisor of heads, {model.heads}, and kv_heads, {model.kv_heads}"
-        )
-    if model.layers % parallel.pipeline:
-        complaints.add("parallel.pipeline", parallel.pipeline, f"a divisor of layers, {model.layers}")
-    rows = VOCABULARY_MULTIPLE * parallel.tensor
-    if model.vocabulary % rows:
-        complaints.add(
-            "model.vocabulary",
-            model.vocabulary,
-            f"a multiple of 128 x parallel.tensor: {-(-model.vocabulary // rows) * rows}",
-        )
-    if parallel.sequence and parallel.tensor == 1:
-        complaints.add("parallel.sequence", True, "true only with tensor above 1")
-    if parallel.recompute not in RECOMPUTES:
-        complaints.add("parallel.recompute", parallel.recompute, ", ".join(RECOMPUTES))
-    copy = parallel.tensor * parallel.pipeline * parallel.context
-    if parallel.world % copy:
-        complaints.add("parallel.world", parallel.world, f"a multiple of tensor x pipeline x context: {copy}")
-
-
-def _optimizer(optimizer: OptimizerPlan, complaints: Complaints) -> None:
-    for key, value in (("beta1", optimizer.beta1), ("beta2", optimizer.beta2)):
-        if not 0 <= value < 1:
-            complaints.add(f"optimizer.{key}", value, "at least 0 and below 1")
-    _at_least(
-        complaints,
-        0,
-        optimizer__weight_decay=optimizer.weight_decay,
-        optimizer__clip=optimizer.clip,
-        optimizer__z_loss=optimizer.z_loss,
-    )
-    if optimizer.epsilon <= 0:
-        complaints.add("optimizer.epsilon", optimizer.epsilon, "above 0")
-    if optimizer.dtype not in DTYPES:
-        complaints.add("optimizer.dtype", optimizer.dtype, ", ".join(DTYPES))
-
-
-def _tokenizer(plan: Plan, complaints: Complaints) -> None:
-    tokenizer = plan.tokenizer
-    if tokenizer.kind not in TOKENIZERS:
-        complaints.add("tokenizer.kind", tokenizer.kind, ", ".join(TOKENIZERS))
-    if tokenizer.kind == "bytes" and tokenizer.file is not None:
-        complaints.add("tokenizer.file", str(tokenizer.file), 'a file only with kind = "bpe"')
-    least = BYTE_VOCABULARY if tokenizer.kind == "bytes" else tokenizer.vocabulary
-    if tokenizer.kind == "bpe" and tokenizer.vocabulary < BYTE_VOCABULARY:
-        complaints.add(
-            "tokenizer.vocabulary", tokenizer.vocabulary, f"at least {BYTE_VOCABULARY}: every byte is a token"
-        )
-    if plan.model.vocabulary < least:
-        complaints.add("model.vocabulary", plan.model.vocabulary, f"at least the tokenizer's {least}")
-
-
-def _source(source: Source, complaints: Complaints) -> None:
-    where = f"sources.{source.name}"
-    if (source.dataset is None) == (source.text is None):
-        complaints.found.append(f"{where} needs dataset or text, one of them")
-    if not 0 <= source.held_out < 1:
-        complaints.add(f"{where}.held_out", source.held_out, "at least 0 and below 1")
-
-
-def _stage(stage: Stage, where: str, plan: Plan, complaints: Complaints) -> None:
-    _at_least(
-        complaints,
-        1,
-        **{f"{where}__{key}": getattr(stage, key) for key in ("steps", "sequence_length", "batch")},
-    )
-    _at_least(
-        complaints,
-        0,
-        **{f"{where}__{key}": getattr(stage, key) for key in ("warmup_steps", "decay_steps", "lr_start", "lr_end")},
-    )
-    if stage.lr <= 0:
-        complaints.add(f"{where}.lr", stage.lr, "above 0")
-    if stage.rope_theta <= 1:
-        complaints.add(f"{where}.rope_theta", stage.rope_theta, "above 1")
-    if stage.warmup_steps + stage.decay_steps > stage.steps:
-        complaints.found.append(
-            f"{where}: warmup_steps {stage.warmup_steps} and decay_steps {stage.decay_steps} are more than its "
-            f"{stage.steps} steps"
-        )
-    _mixture(stage, f"{where}.mixture", plan, complaints)
-    _layout(stage, where, plan.parallel, complaints)
-
-
-def _mixture(stage: Stage, where: str, plan: Plan, complaints: Complaints) -> None:
-    for name, weight in stage.mixture.items():
-        if name not in plan.sources:
-            complaints.found.append(f"{where} names {name!r}, which is no source{nearest(name, plan.sources)}")
-        if weight < 0:
-            complaints.add(f"{where}.{name}", weight, "at least 0")
-    total = sum((Decimal(str(weight)) for weight in stage.mixture.values()), Decimal(0))
+def check_mixture(where: str, weights: Mapping[str, float], sources: Sequence[str], complaints: Complaints) -> None:
+    """Complain of a mixture of unknown sources, or whose weights don't sum to 1 as decimal numbers."""
+    for name in weights:
+        if name not in sources:
+            complaints.found.append(f"{where}.{name} is no source of this plan{nearest(name, sources)}")
+    total = sum((Decimal(str(weight)) for weight in weights.values()), Decimal(0))
     if total != 1:
-        complaints.found.append(f"{where}: the weights sum to {total}; they must sum to 1")
-
-
-def _layout(stage: Stage, where: str, parallel: ParallelPlan, complaints: Complaints) -> None:
-    copy = parallel.tensor * parallel.pipeline * parallel.context
-    if copy < 1 or parallel.world % max(copy, 1) or parallel.micro_batch < 1:
-        return  # complained of already
-    round_size = parallel.world // copy * parallel.micro_batch
-    if round_size and stage.batch % round_size:
-        complaints.add(
-            f"{where}.batch",
-            stage.batch,
-            f"a multiple of data parallel size x micro_batch: {parallel.world // copy} x {parallel.micro_batch}",
-        )
-    if parallel.context > 1 and stage.sequence_length % (2 * parallel.context):
-        complaints.add(f"{where}.sequence_length", stage.sequence_length, f"a multiple of {2 * parallel.context}")
-    if parallel.sequence and stage.sequence_length // max(1, parallel.context) % parallel.tensor:
-        complaints.add(f"{where}.sequence_length", stage.sequence_length, f"a multiple of tensor, {parallel.tensor}")
-
-
-def _checkpoints(plan: Plan, complaints: Complaints) -> None:
-    found = plan.checkpoints
-    _at_least(
-        complaints,
-        0,
-        **{
-            f"checkpoints__{key}": getattr(found, key)
-            for key in (
-                "every_steps",
-                "keep_every_steps",
-                "good_after_steps",
-                "local_every_steps",
-                "memory_every_steps",
-            )
-        },
-        evaluation__every_steps=plan.evaluation.every_steps,
-        metrics__peak_flops=plan.metrics.peak_flops,
-    )
-    _at_least(
-        complaints,
-        1,
-        checkpoints__keep_last=found.keep_last,
-        checkpoints__local_keep=found.local_keep,
-        checkpoints__memory_keep=found.memory_keep,
-        evaluation__batches=plan.evaluation.batches,
-    )
-    if found.local_every_steps and found.local_directory is None:
-        complaints.missing(
-            "checkpoints.local_directory", "a directory, best in /dev/shm, or leave out local_every_steps"
-        )
+        complaints.found.append(f"{where} sums to {total}; allowed: weights that sum to 1 exactly")

@@ -3,48 +3,73 @@
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
+from trainer.plan.ranges import Range
 from watchdog.vocabulary.complaints import Complaints
+from watchdog.vocabulary.errors import nearest
 
 T = TypeVar("T")
 _COUNTS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
-def read_fields(
-    kind: type[T],
-    table: Mapping[str, Any],
-    where: str,
-    complaints: Complaints,
-    *,
-    given: Mapping[str, Any] | None = None,
-    known: Sequence[str] = (),
-) -> T | None:
-    """An instance of `kind`, or None after complaints. `given`: fields that don't come from the table; `known`: keys of
-    the table that the caller reads itself."""
-    given = given or {}
-    hints = typing.get_type_hints(kind)
-    own = [field for field in fields(kind) if field.init and field.name not in given]  # type: ignore[arg-type]
-    complaints.unknown(where, table, [*(_key(field.name) for field in own), *known])
-    before = len(complaints.found)
-    values = dict(given)
-    for field in own:
-        key = _key(field.name)
-        path = f"{where}.{key}" if where else key
-        if key in table:
-            values[field.name] = read_value(path, table[key], hints[field.name], complaints)
-        elif field.default is MISSING and field.default_factory is MISSING and field.name not in known:
-            complaints.missing(path, _allowed(hints[field.name]))
-    return kind(**values) if len(complaints.found) == before else None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldReader:
+    """Reads tables of one file: what is wrong goes to `complaints`, what is right to `good`, key by key."""
+
+    complaints: Complaints
+    good: dict[str, Any] = field(default_factory=dict)
+    """By dotted key, with defaults: so that what holds between keys can be judged where others are wrong."""
+
+    def read(
+        self,
+        kind: type[T],
+        table: Mapping[str, Any],
+        where: str,
+        *,
+        ranges: Mapping[str, Range],
+        given: Mapping[str, Any] | None = None,
+        known: Sequence[str] = (),
+    ) -> T | None:
+        """An instance of `kind`, or None after complaints. `given`: fields that don't come from the table; `known`:
+        keys of the table that the caller reads itself."""
+        given = given or {}
+        hints = typing.get_type_hints(kind)
+        own = [each for each in fields(kind) if each.init and each.name not in given]  # type: ignore[arg-type]
+        self.complaints.unknown(where, table, [*(key_of(each.name) for each in own), *known])
+        before = len(self.complaints.found)
+        values = dict(given)
+        for each in own:
+            key = key_of(each.name)
+            path = f"{where}.{key}" if where else key
+            if key in table:
+                values[each.name] = self.value(path, table[key], hints[each.name], ranges.get(each.name))
+            elif each.default is not MISSING:
+                self.good[path] = each.default
+            elif each.default_factory is MISSING:
+                self.complaints.missing(path, _allowed(hints[each.name]))
+        return kind(**values) if len(self.complaints.found) == before else None
+
+    def value(self, path: str, raw: object, hint: Any, allowed: Range | None = None) -> Any:
+        """`raw` as the type `hint` and within its range, or None and a complaint."""
+        found = read_value(path, raw, hint, self.complaints)
+        if found is None:
+            return None
+        if allowed is not None and not allowed.holds(found):
+            hint_of_word = nearest(str(found), allowed.words) if allowed.words else ""
+            self.complaints.add(path, raw, allowed.text + (hint_of_word if "did you mean" in hint_of_word else ""))
+            return None
+        self.good[path] = found
+        return found
 
 
-def _key(name: str) -> str:
-    """``is_async`` is written ``async``."""
+def key_of(name: str) -> str:
+    """Of a field, in TOML: ``is_async`` is written ``async``."""
     return name.removeprefix("is_")
 
 

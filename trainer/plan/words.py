@@ -53,6 +53,10 @@ class ParallelPlan:
     """``none``, ``selective`` (attention), ``full``."""
     world: int = 1
     """Ranks that the plan is made for: what --plan-only prints figures for. A run may have others."""
+    part: str = ""
+    """GPU that it is made for, as ``H100-SXM5-80GB``: what --plan-only compares memory with; empty: none."""
+    rank_tokens_per_second: float = 0.0
+    """Of one rank in the first stage, measured or hoped for: what --plan-only counts days with; 0: none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +147,7 @@ class CheckpointPlan:
     """Of durable ones; relative to the run's directory."""
     every_steps: int = 1000
     is_async: bool = True
-    """Key ``async``."""
+    """Written in the background, by a snapshot. Key ``async``."""
     keep_last: int = 2
     keep_every_steps: int = 0
     """Also keep each that lies on this grid; 0: none. The last of each stage, pinned ones and the newest good one are
