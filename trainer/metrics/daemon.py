@@ -29,9 +29,9 @@ class ToDaemon:
         """Told where the daemon has a word for it."""
         match record:
             case RunBegins():
-                self._client.begin(resume_step=record.from_step)
+                self._client.begin(resume_step=record.from_step + 1)
             case StageBegins():
-                self._client.begin(stage=record.stage, resume_step=record.step - 1)
+                self._client.begin(stage=record.stage, resume_step=record.step)
             case StepDone():
                 self._step(record)
             case CheckpointChanged() if self._tells_checkpoints and record.state in STATES:
