@@ -8,7 +8,6 @@ unit of progress, called `step` throughout: the optimizer step, or tokens where 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from watchdog.vocabulary.findings import Severity
@@ -31,8 +30,6 @@ KINDS: tuple[Kind, ...] = (
 )
 """Every kind of finding: a word for scripts, stable."""
 
-NO_TIMES: Mapping[str, float] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -54,7 +51,7 @@ class Point:
     tokens_per_second: float | None = None
     seconds: float | None = None
     """Wall time of the step."""
-    times: Mapping[str, float] = field(default=NO_TIMES)
+    times: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase: ``data forward backward communication optimizer checkpoint eval gc``."""
     batch: str = ""
     """What was trained on: for telling data from hardware."""
@@ -128,9 +125,9 @@ class TrainingFinding:
     """What of the run it is about, where that is not all of it: ``rank 3``."""
 
     @property
-    def key(self) -> tuple[Kind, str, str, int]:
-        """Findings with equal keys are one event."""
-        return (self.kind, self.metric, self.subject, self.start)
+    def key(self) -> tuple[Kind, str, int]:
+        """Findings with equal keys are one event; its `metric` is whichever shows it best by now."""
+        return (self.kind, self.subject, self.start)
 
     @property
     def is_open(self) -> bool:
@@ -151,7 +148,7 @@ class RankPoint:
     work_seconds: float | None = None
     """From leaving the step before to arriving at this step's gradient exchange, on the rank's own clock: arrival skew
     without the skew of clocks. Where it is absent, `seconds` less the communication is taken."""
-    times: Mapping[str, float] = field(default=NO_TIMES)
+    times: Mapping[str, float] = field(default_factory=dict)
     """Seconds by phase, as in `Point`."""
     open_section: str = ""
     """Phase that it is in since `at_seconds`, where the step is not over."""

@@ -1,0 +1,143 @@
+"""A loss that gets noisier, or calmer, from step to step, around an unchanged level: the data's order changed.
+
+The noise of a block of points is the robust deviation of their differences; blocks are compared with those before, and
+with an older run's where there is one.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from watchdog.detectors.training.kept import Kept
+from watchdog.detectors.training.window import GAUSSIAN
+from watchdog.detectors.training.words import TrainingFinding
+from watchdog.vocabulary.findings import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Thresholds."""
+
+    block_points: int = 128
+    """A block's noise is known within 12 % (one standard error of a median absolute deviation)."""
+    past_blocks: int = 12
+    """Compared with the median of so many blocks before (ours)."""
+    least_blocks: int = 4
+    """So many are needed before anything is compared (ours)."""
+    ratio: float = 1.4
+    """Over the past, in `held_blocks` blocks after each other: the sequences that a loader left unshuffled made it
+    1.6 (playbook 2.3), and 1.4 is three standard errors."""
+    held_blocks: int = 2
+    """In a row (ours): one in 2,000 blocks of a Gaussian is as far off by itself."""
+
+
+def block_noise(values: Sequence[float]) -> float:
+    """Noise of one point, from the differences of neighbours: level and slow trends fall out. At least 3 values."""
+    steps = [later - earlier for earlier, later in pairwise(values)]
+    middle = sorted(steps)[len(steps) // 2]
+    return GAUSSIAN / 2**0.5 * sorted(abs(step - middle) for step in steps)[len(steps) // 2]
+
+
+class Noise(Kept):
+    """The detector. It is given what is in order, as logarithms."""
+
+    KEPT = ("block", "starts", "past", "odd", "start", "last", "calm", "usual", "found", "is_against_reference")
+
+    def __init__(self, limits: Limits) -> None:
+        """Nothing is known at the start."""
+        self.limits = limits
+        self.block: deque[float] = deque(maxlen=limits.block_points)
+        self.starts: deque[int] = deque(maxlen=limits.held_blocks)
+        self.past: deque[float] = deque(maxlen=limits.past_blocks)
+        self.odd: deque[float] = deque(maxlen=limits.past_blocks)
+        self.start: int | None = None
+        self.last = self.calm = 0
+        self.usual = self.found = 0.0
+        self.is_against_reference = False
+
+    def accept(self, step: int, value: float, reference_noise: float | None = None) -> list[TrainingFinding]:
+        """A point in order; `reference_noise`: of one point of the older run at the same progress, in logarithms."""
+        block = self.block
+        if not block:
+            self.starts.append(step)
+        block.append(value)
+        if len(block) < self.limits.block_points:
+            return []
+        noise = block_noise(tuple(block))
+        block.clear()
+        return self._judge(step, noise, reference_noise)
+
+    def rebase(self) -> list[TrainingFinding]:
+        """A declared change: noise may be another from here on."""
+        over = self._over() if self.start is not None else []
+        self.block.clear()
+        self.starts.clear()
+        self.past.clear()
+        self.odd.clear()
+        return over
+
+    def finish(self) -> list[TrainingFinding]:
+        """What lasts."""
+        return [self._finding(None)] if self.start is not None else []
+
+    def _judge(self, step: int, noise: float, reference: float | None) -> list[TrainingFinding]:
+        past = self.past
+        own = sorted(past)[len(past) // 2] if len(past) >= self.limits.least_blocks else None
+        usual = self.usual if self.start is not None else reference or own
+        ratio = noise / usual if usual else 1.0
+        is_odd = ratio > self.limits.ratio or ratio < 1 / self.limits.ratio
+        if self.start is not None:
+            return self._go_on(step, noise, is_odd=is_odd)
+        if not is_odd or (self.odd and (self.odd[-1] > (usual or 0.0)) != (ratio > 1)):
+            past.extend(self.odd)
+            self.odd.clear()
+        if not is_odd:
+            past.append(noise)
+            return []
+        self.odd.append(noise)
+        if len(self.odd) < self.limits.held_blocks:
+            return []
+        self.start, self.last, self.calm = self.starts[0], step, 0
+        self.usual, self.found = usual or 0.0, sum(self.odd) / len(self.odd)
+        self.is_against_reference = reference is not None
+        return [self._finding(None)]
+
+    def _go_on(self, step: int, noise: float, *, is_odd: bool) -> list[TrainingFinding]:
+        if is_odd:
+            self.calm, self.last = 0, step
+            self.odd.append(noise)
+            # Lasted for as long as what it is compared with: from here on it is the usual.
+            if len(self.odd) == self.limits.past_blocks and not self.is_against_reference:
+                return self._over()
+            return []
+        self.calm += 1
+        return self._over() if self.calm >= self.limits.held_blocks else []
+
+    def _over(self) -> list[TrainingFinding]:
+        over = self._finding(self.last)
+        self.start = None
+        if len(self.odd) == self.limits.past_blocks:
+            self.past.clear()
+            self.past.extend(self.odd)
+        self.odd.clear()
+        return [over]
+
+    def _finding(self, end: int | None) -> TrainingFinding:
+        assert self.start is not None
+        ratio = self.found / self.usual
+        than = "the reference run" if self.is_against_reference else "before"
+        shape = "noisier" if ratio > 1 else "calmer"
+        return TrainingFinding(
+            kind="noise",
+            metric="loss",
+            shape=shape,
+            start=self.start,
+            end=end,
+            onset=self.start,
+            last=self.last,
+            severity=Severity.WARN,
+            message=f"loss is {shape} than {than}: {self.found:.2%} of its level from step to step, {ratio:.2f} times "
+            f"the usual {self.usual:.2%}",
+            evidence={"noise_ratio": self.found, "usual_ratio": self.usual, "ratio": ratio},
+        )
