@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 
-STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-"""That a rank may have got; the first of them that any rank got counts."""
+from trainer.stop import STOPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +14,7 @@ class Wish:
     """What one rank knows after a step; what all know, once agreed."""
 
     stop: signal.Signals | None = None
-    """The signal that asked for an end."""
+    """The signal that asked for an end; agreed: the first of `STOPS` that any rank got."""
     digest: int = 0
     """Of the samples that this rank answers for, 64 bits signed; agreed: of all samples of the step."""
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from types import FrameType
 
 from trainer import codes
-from trainer.agreement import STOPS
 
+STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+"""That ask for an end. SIGUSR1 is what Slurm's ``--signal`` sends some time before the limit."""
 SAME_REQUEST_SECONDS = 1.0
 """Signals that come closer together are one request: a scheduler sends to every process of a job, and the launcher,
 which got it too, passes it on."""
@@ -34,7 +35,7 @@ class Stop:
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         for number in STOPS:
             signal.signal(number, _unheard)
-        os.register_at_fork(after_in_child=_as_before)
+        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_as_before)
         threading.Thread(target=self._listen, args=(reading,), name="stop", daemon=True).start()
 
     def _listen(self, reading: int) -> None:
@@ -56,8 +57,21 @@ def _unheard(_: int, __: FrameType | None) -> None:
     """The thread has heard it; without a handler of its own a signal would have its usual effect."""
 
 
+_MASKS = threading.local()
+
+
+def _hold() -> None:
+    """Until a forked process has let go of the pipe: a signal to it would be told as one to its parent."""
+    _MASKS.before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _MASKS.before)
+
+
 def _as_before() -> None:
-    """A forked process is no rank: signals end it, and it tells its parent nothing of them."""
+    """A forked process is no rank: signals end it."""
     signal.set_wakeup_fd(-1)
     for number in STOPS:
         signal.signal(number, signal.SIG_DFL)
+    _release()
