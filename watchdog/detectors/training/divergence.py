@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import exp
 
 from watchdog.detectors.training.kept import Kept
+from watchdog.detectors.training.level import Level
 from watchdog.detectors.training.words import TrainingFinding
 from watchdog.vocabulary.findings import Severity
 
@@ -49,8 +50,8 @@ class Divergence(Kept):
         self.high = 0.0
         self.is_grave = False
 
-    def accept(self, step: int, value: float, noise: float) -> list[TrainingFinding]:
-        """A point in order; `noise` is that of one point, in logarithms."""
+    def accept(self, step: int, value: float, level: Level) -> list[TrainingFinding]:
+        """A point in order, and the level that knows the noise of one."""
         if not self.block:
             self.spans.append(step)
         self.block.append(value)
@@ -60,7 +61,7 @@ class Divergence(Kept):
         half = len(ordered) // 2
         self.levels.append(0.5 * (ordered[half] + ordered[~half]))
         self.block.clear()
-        return self._judge(step, noise) if len(self.levels) == self.limits.level_blocks else []
+        return self._judge(step, level.noise) if len(self.levels) == self.limits.level_blocks else []
 
     def rebase(self) -> list[TrainingFinding]:
         """A declared change, or a new level after a spike: the lowest level is looked for anew."""

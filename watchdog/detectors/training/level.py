@@ -20,7 +20,7 @@ class Level(Kept):
     def __init__(self, floor: float, prior: float, warm_points: int) -> None:
         """`floor`: least noise; `prior`: noise assumed at the start, of which nothing is left after `warm_points`."""
         self.floor, self.prior, self.warm_points = floor, prior, warm_points
-        self.base = RobustWindow(BASE_POINTS, refresh=BASE_POINTS)
+        self.base = RobustWindow(BASE_POINTS)
         self.off = RobustWindow(SPREAD_POINTS)
         self.count = 0
 

@@ -70,16 +70,15 @@ class Channel(Kept):
         self.excess = self.z = 0.0
 
     def look(self, raw: float | None) -> None:
-        """Measure a new one; what is absent, not positive or not finite has z 0 and is no part of anything."""
+        """Measure a new one. Below the level z is 0; what is absent, not positive or not finite takes no part."""
         self.excess = self.z = 0.0
         if raw is None or not 0.0 < raw < inf:
             self.value = None
             return
         self.value = log(raw)
-        if self.level.count:
-            self.excess = self.level.excess(self.value)
-            far = self.excess if self.is_ratio or self.excess < 0 else expm1(min(self.excess, 50.0))
-            self.z = far / self.level.noise
+        if self.level.count and (excess := self.level.excess(self.value)) > 0:
+            self.excess = excess
+            self.z = (excess if self.is_ratio else expm1(min(excess, 50.0))) / self.level.noise
 
     def accept(self) -> None:
         """It was in order."""
@@ -134,7 +133,8 @@ class Spike(Kept):
                 return []
         else:
             norm.look(point.grad_norm)
-            update.look(point.update_norm)
+            if point.update_norm is not None or update.value is not None:
+                update.look(point.update_norm)
         metric = self._metric()
         told: list[TrainingFinding] = []
         if self.start is None:

@@ -100,7 +100,7 @@ class SeriesWatch(Kept):
         super().restore(state)
 
     def _in_order(self, point: Point, value: float) -> list[TrainingFinding]:
-        told = self.divergence.accept(point.step, value, self.spike.loss.level.noise)
+        told = self.divergence.accept(point.step, value, self.spike.loss.level)
         reference = self._reference
         usual = None
         if reference is not None and (place := reference.place(point)) is not None:

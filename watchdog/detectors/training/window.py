@@ -12,20 +12,17 @@ GAUSSIAN = 1.4826
 
 
 class RobustWindow(Kept):
-    """The newest `size` values, kept in order of arrival and sorted: median at once, spread renewed each few values.
+    """The newest `size` values, kept in order of arrival and sorted.
 
-    Up to half of the values may be wild before either is. Only finite values may be added.
+    Up to half of the values may be wild before median or spread is. Only finite values may be added.
     """
 
-    KEPT = ("values", "spread", "stale")
+    KEPT = ("values",)
 
-    def __init__(self, size: int, refresh: int = 16) -> None:
-        """`refresh`: how many values may come before the spread is computed anew; early on, each one renews it."""
-        self.size, self.refresh = size, refresh
+    def __init__(self, size: int) -> None:
+        """Empty."""
+        self.size = size
         self.values: deque[float] = deque(maxlen=size)
-        self.spread = 0.0
-        """Median absolute deviation, scaled to a Gaussian's standard deviation; 0 for none or equal values."""
-        self.stale = 0
         self._sorted: list[float] = []
 
     def __len__(self) -> int:
@@ -40,6 +37,25 @@ class RobustWindow(Kept):
             return ordered[half]
         return 0.5 * (ordered[half - 1] + ordered[half]) if ordered else 0.0
 
+    @property
+    def spread(self) -> float:
+        """Median absolute deviation, scaled to a Gaussian's standard deviation; 0 for none or equal values.
+
+        Half of the values, those nearest to the median, stand next to each other: their first one is searched for.
+        """
+        ordered = self._sorted
+        if not ordered:
+            return 0.0
+        middle, near = self.median, (len(ordered) >> 1) + 1
+        low, high = 0, len(ordered) - near
+        while low < high:
+            at = (low + high) >> 1
+            if middle - ordered[at] > ordered[at + near] - middle:
+                low = at + 1
+            else:
+                high = at
+        return GAUSSIAN * max(middle - ordered[low], ordered[low + near - 1] - middle)
+
     def add(self, value: float) -> None:
         """Take one in; the oldest of a full window goes."""
         values, ordered = self.values, self._sorted
@@ -47,25 +63,14 @@ class RobustWindow(Kept):
             del ordered[bisect_left(ordered, values[0])]
         values.append(value)
         insort(ordered, value)
-        self.stale += 1
-        if self.stale >= self.refresh or len(ordered) < 2 * self.refresh:
-            self._renew()
 
     def refill(self, values: Iterable[float]) -> None:
         """Forget all but these."""
         self.values.clear()
         self.values.extend(values)
         self._sorted = sorted(self.values)
-        self._renew()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """As `Kept`; the order is sorted anew."""
         super().restore(state)
         self._sorted = sorted(self.values)
-
-    def _renew(self) -> None:
-        middle = self.median
-        # Of a sorted list these fall and then rise: the sort takes linear time.
-        off = sorted([abs(value - middle) for value in self._sorted])
-        self.spread = GAUSSIAN * off[len(off) >> 1] if off else 0.0
-        self.stale = 0
