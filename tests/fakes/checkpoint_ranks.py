@@ -65,6 +65,7 @@ class Rank:
         from trainer.checkpoints.local import LocalTier
         from trainer.checkpoints.memory import MemoryRing
         from trainer.model.build import build
+        from trainer.plan.json_form import to_json
 
         self.device.seed(
             given.get("seed", 3),
@@ -79,7 +80,7 @@ class Rank:
                 self.directory,
                 self.device,
                 self.layout,
-                texts={"plan.json": json.dumps({"name": "tiny"})},
+                texts={"plan.json": json.dumps(to_json(self.plan))},
             )
             for is_async in (False, True)
         }
@@ -208,10 +209,18 @@ class Rank:
         found = digests(self.built, self.device.rng_state())
         return {"weights": found.weights, "optimizer": found.optimizer, "rng": found.rng}
 
-    def op_draw(self):
+    def op_logits(self):
+        """Of the next step's first sequence; world 1."""
         import torch
 
-        return torch.rand(3).tolist()
+        from trainer.model.state import unwrapped
+
+        model = unwrapped(self.built.chunks[0]).eval()
+        tokens = next(self.batches()).tokens[:1]
+        places = torch.arange(tokens.shape[1])[None]
+        with torch.no_grad():
+            logits = model(input_ids=tokens, position_ids=places, attention_mask=None)
+        return {"tokens": tokens.tolist(), "logits": logits.tolist()}
 
     def op_limit_file_size(self, num_bytes: int):
         import resource

@@ -48,19 +48,18 @@ def slot_of(tensor: torch.Tensor) -> Slot:
 
 
 def write_tensors(stream: HashingStream, slots: Mapping[str, Slot], metadata: Mapping[str, str] | None = None) -> None:
-    """All of `slots`, in order of their names; each is taken from its device when it is written. Raises OSError."""
+    """All of `slots`, in their order; each is taken from its device when it is written. Raises OSError."""
     header: dict[str, object] = {"__metadata__": dict(metadata)} if metadata else {}
     begin = 0
-    for name in sorted(slots):
-        slot = slots[name]
+    for name, slot in slots.items():
         end = begin + slot.num_bytes
         header[name] = {"dtype": DTYPES[slot.dtype], "shape": list(slot.shape), "data_offsets": [begin, end]}
         begin = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # so that values are aligned
     stream.write(len(text).to_bytes(8, "little") + text)
-    for name in sorted(slots):
-        values = slots[name].values().detach().cpu().contiguous()
-        assert (values.dtype, tuple(values.shape)) == (slots[name].dtype, slots[name].shape), name
+    for name, slot in slots.items():
+        values = slot.values().detach().cpu().contiguous()
+        assert (values.dtype, tuple(values.shape)) == (slot.dtype, slot.shape), name
         stream.write(values.flatten().view(torch.uint8).numpy().data)
     stream.flush()
