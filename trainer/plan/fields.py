@@ -1,10 +1,11 @@
 """One table of plan.toml as a frozen dataclass: types checked field by field, everything wrong collected."""
 
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
@@ -15,7 +16,8 @@ from watchdog.vocabulary.complaints import Complaints
 from watchdog.vocabulary.errors import nearest
 
 T = TypeVar("T")
-_COUNTS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+_COUNT = re.compile(r"([0-9]{1,20}(?:\.[0-9]{1,20})?)([KMBTkmbt]?)")
+_COUNTS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,11 +133,8 @@ def read_count(value: object) -> int | None:
     """A number of tokens: whole, or a text such as ``"8.14T"`` or ``"52B"``; None for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value if value > 0 else None
-    if not isinstance(value, str) or not value:
+    written = _COUNT.fullmatch(value) if isinstance(value, str) else None
+    if written is None:
         return None
-    factor = _COUNTS.get(value[-1].upper(), 1)
-    try:
-        count = Decimal(value[:-1] if factor > 1 else value) * factor
-    except InvalidOperation:
-        return None
+    count = Decimal(written[1]) * _COUNTS[written[2].upper()]
     return int(count) if count > 0 and count == int(count) else None

@@ -44,21 +44,22 @@ def lr_at(plan: Plan, step: int) -> float:
 
 
 def _lr(stage: Stage, done: int) -> float:
+    # taken off the peak, so that no rounding lifts it above
     if done < stage.warmup_steps:
-        return stage.lr_start + (stage.lr - stage.lr_start) * (done + 1) / stage.warmup_steps
+        return stage.lr - (stage.lr - stage.lr_start) * (1 - (done + 1) / stage.warmup_steps)
     left = stage.steps - done
     if left > stage.decay_steps:
         return stage.lr
     share = (stage.decay_steps - left + 1) / stage.decay_steps
-    return stage.lr_end + (stage.lr - stage.lr_end) * _kept(stage.decay, share)
+    return stage.lr - (stage.lr - stage.lr_end) * _lost(stage.decay, share)
 
 
-def _kept(decay: Decay, share: float) -> float:
-    """Which part of the height is left after `share` of the decay."""
+def _lost(decay: Decay, share: float) -> float:
+    """Which part of the height is gone after `share` of the decay."""
     match decay:
         case Decay.LINEAR:
-            return 1 - share
+            return share
         case Decay.COSINE:
-            return (1 + cos(pi * share)) / 2
+            return (1 - cos(pi * share)) / 2
         case Decay.MINUS_SQRT:
-            return 1 - sqrt(share)
+            return sqrt(share)

@@ -18,7 +18,7 @@ LARGEST_SEED = 2**31 - 1
 BYTE_VOCABULARY = 257
 """Bytes, and the end of a document."""
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PLACEHOLDERS = {"checkpoint", "step"}
 
 
@@ -63,7 +63,7 @@ def _is_command(text: str) -> bool:
 
 NAME = Range(
     text="letters, digits, dot, dash and underscore, 64 at most: files are named after it",
-    holds=lambda text: len(text) <= 64 and _NAME.fullmatch(text) is not None,
+    holds=lambda text: _NAME.fullmatch(text) is not None,
 )
 _COMMAND = Range(
     text="words as a shell would split them, with {checkpoint} and {step} at most in braces", holds=_is_command
