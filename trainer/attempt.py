@@ -24,7 +24,7 @@ from trainer.evaluation.held_out import evaluate
 from trainer.home import Home, enter, keep_plan
 from trainer.keeper import Keeper, open_tiers
 from trainer.ledger import Ledger
-from trainer.loop import Sight, Training, train
+from trainer.loop import IDENTITIES, Sight, Training, train
 from trainer.metrics.fan import Metrics
 from trainer.metrics.open import METRICS, open_metrics
 from trainer.metrics.past import Made, read_past
@@ -124,7 +124,7 @@ class _Attempt:
                     plan=self._plan,
                     built=built,
                     device=self._device,
-                    open_sight=lambda stage: self._sight(stage, built),
+                    open_sight=lambda stage: self._sight(stage, built, header.extra.get(IDENTITIES, {})),
                     keeper=keeper,
                     metrics=metrics,
                     continuity=self._continuity(resumed, logged),
@@ -228,10 +228,11 @@ class _Attempt:
             stream=None if self._options.is_quiet else sys.stderr,
         )
 
-    def _sight(self, index: int, built: Built) -> Sight:
+    def _sight(self, index: int, built: Built, before: Mapping[str, str]) -> Sight:
         stage = self._plan.stages[index]
         directory: Path = self._options.data or self._options.run / "data"
-        data = StageData.open(self._plan, index, directory, is_builder=self._world.rank == 0)
+        data = StageData.open(self._plan, index, directory, is_builder=self._world.local_rank == 0)
+        data.refuse_others(before)
         loader = Loader(
             data,
             stage=stage,
@@ -241,6 +242,14 @@ class _Attempt:
         )
         return Sight(
             loader=loader,
+            answers_for_samples=not any(
+                (
+                    parallel_state.get_tensor_model_parallel_rank(),
+                    parallel_state.get_pipeline_model_parallel_rank(),
+                    parallel_state.get_context_parallel_rank(),
+                )
+            ),
+            identities=data.identities,
             epochs=data.epochs,
             evaluate=lambda: evaluate(built, data, self._plan, stage, self._device),
         )

@@ -38,7 +38,8 @@ def enter(directory: Path) -> tuple[Home, TextIO]:
     except OSError as error:
         raise UsageError(f"the run's directory {directory} can't be used: {error}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # not flock: a writer that was forked off would hold that on when this process is killed
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         lock.close()
         raise UsageError(f"another process trains in {directory}; end it, or give another --run") from None

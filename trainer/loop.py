@@ -32,6 +32,8 @@ from watchdog.vocabulary.errors import FryerError
 
 RECENT_LOSSES = 64
 """Kept with each checkpoint, for a look back after a resume."""
+IDENTITIES = "tokens"
+"""Key in a header's `extra`: what each source held."""
 MOST_VETOES = 3
 """In a row: one more step that can't be taken stops the run for a person."""
 
@@ -41,6 +43,10 @@ class Sight:
     """What a stage trains on, and how it is looked at from outside."""
 
     loader: Loader
+    answers_for_samples: bool
+    """Of the ranks that read the same samples, one tells their digest."""
+    identities: Mapping[str, str]
+    """Of each source's tokens: a run that goes on must find the same."""
     epochs: Mapping[str, float]
     evaluate: Callable[[], Mapping[str, float]]
     """Loss on held-out documents by source. Collective."""
@@ -117,7 +123,7 @@ class _Loop:
         result = None if skip else self._take(step, place, stage)
         assert self._sight is not None
         wish = agree(
-            Wish(stop=self._run.stop.signal, digest=self._sight.loader.digest if result else 0),
+            Wish(stop=self._run.stop.signal, digest=self._digest() if result else 0),
             self._run.device.torch_device,
         )
         self._stand_at(step, stage, result)
@@ -137,6 +143,10 @@ class _Loop:
         self._run.continuity = self._run.continuity.after(step, made)
         return problem
 
+    def _digest(self) -> int:
+        assert self._sight is not None
+        return self._sight.loader.digest if self._sight.answers_for_samples else 0
+
     def _enter(self, step: int, place: Place, stage: Stage) -> None:
         """What a stage changes; also where a run goes on within one."""
         if place.stage == self._stage_index:
@@ -145,6 +155,9 @@ class _Loop:
             self._leave()
             self._sight = self._run.open_sight(place.stage)
         self._stage_index = place.stage
+        header = self._run.header
+        known = {**header.extra.get(IDENTITIES, {}), **self._sight.identities}
+        self._run.header = replace(header, extra={**header.extra, IDENTITIES: known})
         set_stage(self._run.built, stage)
         if stage.fresh_optimizer and place.step_in_stage == 0:
             fresh_moments(self._run.built)
