@@ -119,6 +119,7 @@ class _Attempt:
         try:
             metrics.write(self._begins(resumed, header))
             keeper = Keeper(self._plan, tiers, built, self._device, metrics.write)
+            keeper.begin()
             return train(
                 Training(
                     plan=self._plan,

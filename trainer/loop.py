@@ -129,7 +129,7 @@ class _Loop:
         self._stand_at(step, stage, result)
         problem = self._discontinuity(step, result, wish.digest)
         if not problem:
-            self._keep(step, is_last=is_last or wish.stop is not None)
+            self._keep(is_last=is_last or wish.stop is not None, is_healthy=result is not None and not result.veto)
             self._evaluate(step, stage, place)
         self._tell(step, stage, result, skip, wish.digest)
         return wish, problem
@@ -208,10 +208,9 @@ class _Loop:
             header, step=step, stage=stage.name, tokens=header.tokens + tokens, losses=dict(recent)
         )
 
-    def _keep(self, step: int, *, is_last: bool) -> None:
-        del step
+    def _keep(self, *, is_last: bool, is_healthy: bool) -> None:
         with self._phases.section("checkpoint"):
-            self._run.keeper.after_step(self._run.header, is_last=is_last)
+            self._run.keeper.after_step(self._run.header, is_last=is_last, is_healthy=is_healthy)
 
     def _evaluate(self, step: int, stage: Stage, place: Place) -> None:
         every = self._plan.evaluation.every_steps

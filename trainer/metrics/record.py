@@ -82,7 +82,7 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointChanged:
-    """``complete verified good suspect bad failed``."""
+    """``complete verified good suspect bad failed deleted``."""
 
     at: float
     step: int
