@@ -12,6 +12,7 @@ from typing import Any
 from megatron.core import dist_checkpointing, parallel_state
 from megatron.core.dist_checkpointing.core import CheckpointingConfig, save_config
 from megatron.core.dist_checkpointing.state_dict_utils import save_preprocess
+from megatron.core.dist_checkpointing.strategies import filesystem_async
 from megatron.core.dist_checkpointing.strategies.async_utils import AsyncRequest
 from megatron.core.dist_checkpointing.strategies.filesystem_async import FileSystemWriterAsync
 from megatron.core.dist_checkpointing.strategies.fully_parallel import (
@@ -26,6 +27,10 @@ from trainer.checkpoints.durably import sync_file
 COMMON = "common.pt"
 """Megatron's name of what is equal on all ranks; written by rank 0."""
 BACKEND, BACKEND_VERSION = "torch_dist", 1
+
+# Megatron's planner starts a manager process for its own writers' answers unless there is one: that takes seconds,
+# imports the main program anew, and outlives a trainer that is killed. No writer of Megatron's is used here.
+filesystem_async._results_queue = object()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

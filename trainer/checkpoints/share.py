@@ -128,8 +128,12 @@ class BackgroundWriter:
         self._process.join()
         try:
             size = os.fstat(self._answer).st_size
-            if self._process.exitcode != 0 or not size:
-                return Written(problem=f"its writer ended with code {self._process.exitcode}, -9 is for lack of memory")
+            code = self._process.exitcode or 0
+            if code < 0:
+                why = ", as the system does where memory is short" if -code == signal.SIGKILL else ""
+                return Written(problem=f"its writer was ended by signal {-code}{why}")
+            if code or not size:
+                return Written(problem=f"its writer ended with code {code} and no answer")
             found = pickle.loads(os.pread(self._answer, size, 0))  # noqa: S301 - our own child's, from memory
             assert isinstance(found, Written)
             return found
