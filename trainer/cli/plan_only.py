@@ -149,7 +149,7 @@ def _checkpoint_lines(summary: Summary) -> Iterator[str]:
     yield "checkpoints"
     durable = f"{show_quantity(summary.durable_bytes, 'B')} each"
     if not found.every_steps:
-        yield f"  durable  {durable}; at the end only"
+        yield f"  durable  {durable}; at stages' ends only"
     else:
         every = f", {_span(found.every_steps * step_seconds)}" if step_seconds and pace else ""
         kept = found.keep_last + (summary.plan.num_steps // found.keep_every_steps if found.keep_every_steps else 0)

@@ -54,7 +54,7 @@ class FieldReader:
             elif each.default is not MISSING:
                 self.good[path] = each.default
             elif each.default_factory is MISSING:
-                self.complaints.missing(path, _allowed(hints[each.name]))
+                self.complaints.missing(path, allowed_by_type(hints[each.name]))
         return kind(**values) if len(self.complaints.found) == before else None
 
     def value(self, path: str, raw: object, hint: Any, allowed: Range | None = None) -> Any:
@@ -83,11 +83,12 @@ def read_value(key: str, value: object, hint: Any, complaints: Complaints) -> An
     assert reader is not None, hint
     found = reader(value)
     if found is None:
-        complaints.add(key, value, _allowed(hint))
+        complaints.add(key, value, allowed_by_type(hint))
     return found
 
 
-def _allowed(hint: Any) -> str:
+def allowed_by_type(hint: Any) -> str:
+    """What a type lets a key hold, in words."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         hint = next(one for one in typing.get_args(hint) if one is not type(None))
     if isinstance(hint, type) and issubclass(hint, StrEnum):

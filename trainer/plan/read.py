@@ -26,7 +26,7 @@ from trainer.plan.words import (
 from watchdog.vocabulary.complaints import Complaints
 from watchdog.vocabulary.errors import UsageError
 
-_SECTIONS: Mapping[str, type[Any]] = {
+SECTIONS: Mapping[str, type[Any]] = {
     "model": ModelPlan,
     "parallel": ParallelPlan,
     "optimizer": OptimizerPlan,
@@ -35,8 +35,10 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "evaluation": EvaluationPlan,
     "metrics": MetricsPlan,
 }
-_KEYS = ("name", "seed", *_SECTIONS, "sources", "stage")
+"""Tables that a plan has once."""
+_KEYS = ("name", "seed", *SECTIONS, "sources", "stage")
 STDLIB = "{stdlib}"
+"""What a source's text may begin with; see `trainer.data.corpus`."""
 
 
 def load_plan(path: Path) -> Plan:
@@ -72,7 +74,7 @@ def parse_plan(document: Mapping[str, Any], *, file: str, home: Path) -> Plan:
     reader = FieldReader(complaints=complaints)
     sections: dict[str, Any] = {
         name: reader.read(kind, complaints.table(name, document.get(name, {})), name, ranges=RANGES[name])
-        for name, kind in _SECTIONS.items()
+        for name, kind in SECTIONS.items()
     }
     name = _required("name", document, str, reader)
     seed = _required("seed", document, int, reader)

@@ -7,7 +7,7 @@ from pathlib import Path
 from subprocess import run
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trainer_plans import HOME, a_plan, document, plans
 
@@ -368,6 +368,7 @@ def test_a_resolved_plan_that_is_none_is_said(tmp_path, text, problem):
     assert problem in str(error.value)
 
 
+@settings(max_examples=60, deadline=None)
 @given(plans())
 def test_a_resolved_plan_is_read_again_as_it_was_from_json_and_from_toml(plan):
     assert plan_from_json(json.loads(json.dumps(to_json(plan)))) == plan
@@ -375,6 +376,7 @@ def test_a_resolved_plan_is_read_again_as_it_was_from_json_and_from_toml(plan):
     assert parse_plan(resolved, file="resolved", home=HOME) == plan
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from(["name", "seed", "model", "stage", "sources", "parallel", "x"]),
