@@ -23,9 +23,9 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 
 
-def alone(place: dict[str, Any], directory: str) -> dict[str, Any]:
+def alone(place: dict[str, Any], directory: str, kind: str = "cpu") -> dict[str, Any]:
     """One rank; leaves a checkpoint that all layouts go on from."""
-    meeting = Meeting(place)
+    meeting = Meeting(place, kind)
     with meeting.lab(plan_of()) as lab:
         begun = lab.steps(2)
         lab.save(Path(directory))
@@ -57,9 +57,9 @@ def alone(place: dict[str, Any], directory: str) -> dict[str, Any]:
     return found | {name: fact(meeting) for name, fact in facts.items()}
 
 
-def pair(place: dict[str, Any], start: str) -> dict[str, Any]:
+def pair(place: dict[str, Any], start: str, kind: str = "cpu") -> dict[str, Any]:
     """Two ranks."""
-    meeting = Meeting(place)
+    meeting = Meeting(place, kind)
     names = ("dp2", "tp2", "tp2 sp", "pp2", "cp2")
     found: dict[str, Any] = {name: going_on(meeting, name, start) for name in names}
     return found | {
@@ -79,9 +79,9 @@ def pair(place: dict[str, Any], start: str) -> dict[str, Any]:
     }
 
 
-def four(place: dict[str, Any], start: str) -> dict[str, Any]:
+def four(place: dict[str, Any], start: str, kind: str = "cpu") -> dict[str, Any]:
     """Four ranks."""
-    meeting = Meeting(place)
+    meeting = Meeting(place, kind)
     return {name: going_on(meeting, name, start) for name in ("tp2 pp2", "tp2 cp2 sp", "pp2 dp2")}
 
 

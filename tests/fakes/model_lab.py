@@ -124,7 +124,7 @@ class Lab:
         return [found.weights, found.optimizer, found.rng]
 
     def logits(self, tokens: torch.Tensor, ids: torch.Tensor | None) -> torch.Tensor:
-        """(S,) -> this rank's share of (S, V), without dropout. Not for pipelines."""
+        """(S,) -> this rank's share of (S, V), without dropout, in main memory. Not for pipelines."""
         from trainer.model.passes import on_device
 
         blank = torch.zeros(1, tokens.shape[0])
@@ -145,13 +145,13 @@ class Lab:
                 attention_mask=own["document_ids"] if self.built.masks_documents else None,
             )
         self.built.chunks[0].train()
-        return found[0]
+        return found[0].cpu()
 
     def weights(self) -> dict[str, torch.Tensor]:
         from trainer.model.state import force_param_sync
 
         force_param_sync(self.built)
-        return {name: each.detach().clone() for name, each in self.model.named_parameters()}
+        return {name: each.detach().cpu().clone() for name, each in self.model.named_parameters()}
 
     def save(self, directory: Path) -> None:
         import torch.distributed as dist
@@ -177,10 +177,10 @@ class Lab:
 class Meeting:
     """The ranks of a process, which may meet again and again in other layouts."""
 
-    def __init__(self, place: dict[str, Any]) -> None:
+    def __init__(self, place: dict[str, Any], kind: str) -> None:
         self._place = place
         self._number = 0
-        self.device = open_device("cpu")
+        self.device = open_device(kind, place["rank"])
 
     @contextmanager
     def lab(self, plan: Plan) -> Iterator[Lab]:
