@@ -63,12 +63,18 @@ def attempt(plan: Plan, options: Options, world: World, device: Device, stop: St
         timeout_seconds=TIMEOUT_SECONDS,
     )
     try:
-        return _Attempt(plan, options, world, device, layout, stop).go()
+        training = Attempt(plan, options, world, device, layout, stop).put_together()
+        try:
+            return train(training, until=min(options.until or plan.num_steps, plan.num_steps))
+        finally:
+            training.metrics.close()
     finally:
         stop_parallel()
 
 
-class _Attempt:
+class Attempt:
+    """One start of a run on this rank. Every method is a collective."""
+
     def __init__(self, plan: Plan, options: Options, world: World, device: Device, layout: Layout, stop: Stop) -> None:
         self._plan = plan
         self._options = options
@@ -76,7 +82,6 @@ class _Attempt:
         self._device = device
         self._layout = layout
         self._stop = stop
-        self._until = min(options.until or plan.num_steps, plan.num_steps)
         self._versions = versions()
         self._home, self._lock = self._enter()
 
@@ -95,8 +100,8 @@ class _Attempt:
             raise UsageError(problem)
         return home_or_none, lock
 
-    def go(self) -> int:
-        """From fresh weights, or from where the run stands."""
+    def put_together(self) -> Training:
+        """All parts, with fresh weights or with those of where the run stands; nothing is trained yet."""
         check_versions(self._versions)
         built = self._build()
         tiers = open_tiers(
@@ -116,29 +121,23 @@ class _Attempt:
         header = self._header(resumed)
         self._refuse(header)
         metrics = self._metrics(header.step)
-        try:
-            metrics.write(self._begins(resumed, header))
-            keeper = Keeper(self._plan, tiers, built, self._device, metrics.write)
-            keeper.begin()
-            return train(
-                Training(
-                    plan=self._plan,
-                    built=built,
-                    device=self._device,
-                    open_sight=lambda stage: self._sight(stage, built, header.extra.get(IDENTITIES, {})),
-                    keeper=keeper,
-                    metrics=metrics,
-                    continuity=self._continuity(resumed, logged),
-                    stop=self._stop,
-                    tracer=Tracer(self._options.trace, self._world.rank) if self._options.trace else None,
-                    header=header,
-                    peak_flops=self._peak_flops(),
-                    rewind_after=self._options.rewind_after,
-                ),
-                until=self._until,
-            )
-        finally:
-            metrics.close()
+        metrics.write(self._begins(resumed, header))
+        keeper = Keeper(self._plan, tiers, built, self._device, metrics.write)
+        keeper.begin()
+        return Training(
+            plan=self._plan,
+            built=built,
+            device=self._device,
+            open_sight=lambda stage: self._sight(stage, built, header.extra.get(IDENTITIES, {})),
+            keeper=keeper,
+            metrics=metrics,
+            continuity=self._continuity(resumed, logged),
+            stop=self._stop,
+            tracer=Tracer(self._options.trace, self._world.rank) if self._options.trace else None,
+            header=header,
+            peak_flops=self._peak_flops(),
+            rewind_after=self._options.rewind_after,
+        )
 
     def _build(self) -> Built:
         self._device.seed(

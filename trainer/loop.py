@@ -76,10 +76,12 @@ class Training:
 
 def train(run: Training, *, until: int) -> int:
     """Take the steps after the header's up to `until`; the exit code. Collective from end to end."""
-    return _Loop(run).go(until)
+    return Loop(run).go(until)
 
 
-class _Loop:
+class Loop:
+    """Goes through steps."""
+
     def __init__(self, run: Training) -> None:
         self._run = run
         self._plan = run.plan
@@ -94,7 +96,7 @@ class _Loop:
         while (step := self._run.header.step + 1) <= until:
             if self._num_vetoes > MOST_VETOES:
                 return self._end(codes.PERSON, f"{self._num_vetoes} steps in a row could not be taken")
-            wish, problem = self._one(step, is_last=step == until)
+            wish, problem = self.take(step, is_last=step == until)
             if problem:
                 return self._end(codes.PERSON, problem)
             if wish.stop is not None:
@@ -114,7 +116,8 @@ class _Loop:
         self._losses = dict(self._run.header.losses)
         self._stage_index = -1
 
-    def _one(self, step: int, *, is_last: bool) -> tuple[Wish, str]:
+    def take(self, step: int, *, is_last: bool) -> tuple[Wish, str]:
+        """The next step with all that belongs to it: what all ranks wish after it, and why none may follow."""
         place = place_of(self._plan, step)
         stage = self._plan.stages[place.stage]
         self._phases.begin()

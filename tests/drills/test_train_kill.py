@@ -33,7 +33,7 @@ def test_a_training_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_p
             time.sleep(0.01)
         time.sleep(chance.uniform(0.0, 0.15))
         if process.poll() is not None:
-            assert process.returncode == codes.DONE, process.communicate()[1]
+            assert process.returncode == codes.DONE, killed.errors
             break
         moments["in mid-save" if list(killed.run.glob("checkpoints/*.writing-*")) else "between saves"] += 1
         kill_tree(process)
