@@ -10,7 +10,7 @@ from megatron.core import parallel_state
 
 from trainer.checkpoints import exchange
 from trainer.model.built import Built, digest_of
-from trainer.model.state import force_param_sync, unwrapped
+from trainer.model.state import unwrapped
 from trainer.replicas import Held, Weight, problem_of
 from trainer.versions import skew_of
 from watchdog.vocabulary.errors import FryerError
@@ -35,7 +35,7 @@ def check_weights(built: Built) -> None:
     """
     if exchange.num_ranks() == 1:
         return
-    force_param_sync(built)
+    # no `force_param_sync` here: it would put one rank's weights over another's before they are compared
     held = Held(tensor=parallel_state.get_tensor_model_parallel_rank(), weights=dict(_weights(built)))
     if problem := problem_of(exchange.to_all(held)):
         raise Inconsistent(problem)
