@@ -177,7 +177,7 @@ class _Part:
             return self._lost_process(connection)
         match note:
             case Joined():
-                self._joined = note
+                self._joined, self._heard = note, time.monotonic()  # it was silent while others came
                 is_nccl = note.backend == "nccl"
                 self._parts = split_by_algorithm(self._order.cases, is_pinnable=is_nccl)
                 self._start_ranks()

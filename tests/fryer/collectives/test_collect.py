@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import psutil
 import pytest
@@ -147,6 +147,18 @@ def test_it_leaves_no_process_and_loads_no_torch() -> None:
 def test_a_member_that_never_comes_is_named_by_all_others() -> None:
     answers = run(order("a", "b", "c", join_seconds=4.0), "a", "c")
     assert [(answer.problem, answer.missing) for answer in answers] == [("b did not come within 4 s", ("b",))] * 2
+
+
+def test_a_member_that_comes_late_is_waited_for_and_nobody_is_lost() -> None:
+    patience = replace(QUICK, silence_seconds=4.0)
+    what = order("a", "b")
+    with lone(what, patience, "a") as first:
+        first.wait_for("waiting for 2 nodes")
+        time.sleep(2 * patience.silence_seconds + 1)
+        second = run_collect(what, "b", lambda _: None, patience=patience)
+        answer = first.answer()
+    assert (answer.problem, answer.missing, len(answer.rows)) == ("", (), 1)
+    assert second == Collected(node="b", order="order-1")
 
 
 def test_a_first_member_that_never_comes_is_named() -> None:
