@@ -5,7 +5,7 @@ straight line through them tells a cost that grows with the step number from a l
 """
 
 from dataclasses import dataclass
-from math import expm1, log1p
+from math import expm1, log1p, sqrt
 
 from watchdog.detectors.training.kept import Kept
 from watchdog.detectors.training.words import TrainingFinding
@@ -87,7 +87,7 @@ class Drift(Kept):
         limits = self.limits
         held = self.levels[-limits.held_blocks :]
         first = sorted(self.levels[: limits.held_blocks])[limits.held_blocks // 2]
-        loss = -expm1(max(held) - first)
+        loss = _lost(max(held) - first)
         if self.start is not None:
             self.loss = max(self.loss, loss)
             if loss < 0.5 * limits.ratio:
@@ -99,7 +99,7 @@ class Drift(Kept):
         along, t = line(self.steps, self.levels)
         if loss < limits.ratio:
             return []
-        is_line = -expm1(along) >= limits.ratio and t <= -limits.line_t
+        is_line = _lost(along) >= limits.ratio and t <= -limits.line_t
         self.shape, self.t, self.loss, self.last = "grows_with_step" if is_line else "sank", t, loss, step
         below = first + log1p(-0.5 * limits.ratio)
         self.start = next((at for at, level in zip(self.steps, self.levels, strict=True) if level < below), step)
@@ -127,10 +127,15 @@ def line(steps: list[int], levels: list[float]) -> tuple[float, float]:
     (0, 0) where all steps are one."""
     count = len(steps)
     centre, middle = sum(steps) / count, sum(levels) / count
-    square = sum((step - centre) ** 2 for step in steps)
+    square = sum((step - centre) * (step - centre) for step in steps)
     if not square:
         return 0.0, 0.0
     slope = sum((step - centre) * (level - middle) for step, level in zip(steps, levels, strict=True)) / square
-    rest = sum((level - middle - slope * (step - centre)) ** 2 for step, level in zip(steps, levels, strict=True))
-    error = (rest / max(count - 2, 1) / square) ** 0.5
+    rests = [level - middle - slope * (step - centre) for step, level in zip(steps, levels, strict=True)]
+    error = sqrt(sum(rest * rest for rest in rests) / max(count - 2, 1) / square)
     return slope * (steps[-1] - steps[0]), slope / error if error else 0.0
+
+
+def _lost(change: float) -> float:
+    """Share lost, of a change of the logarithm."""
+    return -expm1(min(change, 700.0))

@@ -3,6 +3,7 @@
 A drop is told when it is over. One that is not over after `most_points` is none: that is a shift's affair.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from math import exp, log
 
@@ -38,7 +39,7 @@ class Limits:
 class Drop(Kept):
     """The detector. It is given logarithms of throughput."""
 
-    KEPT = ("window", "start", "last", "many", "calm", "lowest", "level")
+    KEPT = ("window", "start", "last", "many", "calm", "lowest", "level", "held")
 
     def __init__(self, limits: Limits) -> None:
         """Nothing is known at the start."""
@@ -47,6 +48,7 @@ class Drop(Kept):
         self.start: int | None = None
         self.last = self.many = self.calm = 0
         self.lowest = self.level = 0.0
+        self.held: deque[float] = deque(maxlen=limits.most_points)
         self._log_ratio = log(limits.ratio)
 
     def observe(self, step: int, value: float) -> tuple[bool, list[TrainingFinding]]:
@@ -63,8 +65,14 @@ class Drop(Kept):
             return False, self._calm() if self.start is not None else []
         if self.start is None:
             self.start, self.many, self.lowest, self.level = step, 0, value, window.median
+            self.held.clear()
         self.many, self.calm, self.last = self.many + 1, 0, step
         self.lowest = min(self.lowest, value)
+        self.held.append(value)
+        if self.many > self.limits.most_points:
+            # It lasts: from here on it is the level, lest all that follows be a drop.
+            self.start = None
+            self.window.refill(self.held)
         return True, []
 
     def rebase(self, values: tuple[float, ...] = ()) -> list[TrainingFinding]:
@@ -85,8 +93,6 @@ class Drop(Kept):
     def _over(self) -> list[TrainingFinding]:
         start, self.start = self.start, None
         assert start is not None
-        if self.many > self.limits.most_points:
-            return []
         ratio = exp(self.lowest - self.level)
         return [
             TrainingFinding(

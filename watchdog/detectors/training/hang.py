@@ -5,6 +5,7 @@ It is told long before NCCL gives up after 10 minutes, or never does, as BLOOM's
 
 from collections import Counter
 from dataclasses import dataclass
+from math import inf, isfinite
 
 from watchdog.detectors.training.kept import Kept
 from watchdog.detectors.training.window import RobustWindow
@@ -53,6 +54,8 @@ class Hang(Kept):
 
     def observe(self, point: RankPoint) -> list[TrainingFinding]:
         """Take a rank's word; a new step ends a hang."""
+        if not isfinite(point.at_seconds):
+            return []
         name = str(point.rank)
         self.sections[name] = point.open_section
         if self.first_at is None:
@@ -81,7 +84,7 @@ class Hang(Kept):
     def look(self, now_seconds: float) -> list[TrainingFinding]:
         """What is to be told at `now_seconds` (Unix): once as it opens."""
         begun = self.newest_at if self.newest_at is not None else self.first_at
-        if self.start is not None or begun is None or now_seconds - begun <= self.limit_seconds:
+        if self.start is not None or begun is None or not self.limit_seconds < now_seconds - begun < inf:
             return []
         self.start, self.since = (self.newest_step or 0) + 1, begun
         return [self._finding(now_seconds, None)]

@@ -41,7 +41,7 @@ def _read(now: object, value: Any) -> object:
         return deque((_tupled(item) for item in value), maxlen=now.maxlen)
     if isinstance(now, tuple):
         return _tupled(value)
-    return list(value) if isinstance(now, list) else value
+    return _written(value)
 
 
 def _tupled(value: object) -> object:

@@ -23,11 +23,13 @@ class Limits:
     """A block's noise is known within 12 % (one standard error of a median absolute deviation)."""
     past_blocks: int = 12
     """Compared with the median of so many blocks before (ours)."""
-    least_blocks: int = 4
+    least_blocks: int = 6
     """So many are needed before anything is compared (ours)."""
-    ratio: float = 1.4
+    ratio: float = 1.45
     """Over the past, in `held_blocks` blocks after each other: the sequences that a loader left unshuffled made it
-    1.6 (playbook 2.3), and 1.4 is three standard errors."""
+    1.6 (playbook 2.3), and 1.45 is more than three standard errors."""
+    floor_ratio: float = 1e-4
+    """Less noise than this is taken for so much: no loss is that calm (ours)."""
     held_blocks: int = 2
     """In a row (ours): one in 2,000 blocks of a Gaussian is as far off by itself."""
 
@@ -66,7 +68,7 @@ class Noise(Kept):
             return []
         noise = block_noise(tuple(block))
         block.clear()
-        return self._judge(step, noise, reference_noise)
+        return self._judge(step, max(noise, self.limits.floor_ratio), reference_noise)
 
     def rebase(self) -> list[TrainingFinding]:
         """A declared change: noise may be another from here on."""
@@ -84,7 +86,7 @@ class Noise(Kept):
     def _judge(self, step: int, noise: float, reference: float | None) -> list[TrainingFinding]:
         past = self.past
         own = sorted(past)[len(past) // 2] if len(past) >= self.limits.least_blocks else None
-        usual = self.usual if self.start is not None else reference or own
+        usual = self.usual if self.start is not None else max(reference, self.limits.floor_ratio) if reference else own
         ratio = noise / usual if usual else 1.0
         is_odd = ratio > self.limits.ratio or ratio < 1 / self.limits.ratio
         if self.start is not None:

@@ -128,6 +128,11 @@ class Offset(Kept):
             onset=self.start,
             last=self.last,
             severity=Severity.WARN,
-            message=f"loss stands {expm1(now):.2%} above the reference run at equal progress, since step {self.start}",
-            evidence={"ratio": expm1(now), "ratio_at_first": expm1(self.found)},
+            message=f"loss stands {_ratio(now):.2%} above the reference run at equal progress, since step {self.start}",
+            evidence={"ratio": _ratio(now), "ratio_at_first": _ratio(self.found)},
         )
+
+
+def _ratio(difference: float) -> float:
+    """Of two losses, less 1, and never past what a float holds."""
+    return expm1(min(difference, 700.0))

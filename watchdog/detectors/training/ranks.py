@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from typing import Any
 
 from watchdog.detectors.training import hang, straggler
@@ -86,7 +85,7 @@ class RankWatch(Kept):
 
 
 def own_seconds(point: RankPoint) -> float | None:
-    """What a rank took for itself, without waiting for others; None where it does not say."""
+    """What a rank took for itself, without waiting for others; None where it does not say, or says nonsense."""
     if point.work_seconds is not None:
         seconds = point.work_seconds
     elif point.times:
@@ -95,4 +94,4 @@ def own_seconds(point: RankPoint) -> float | None:
         seconds = point.seconds
     else:
         return None
-    return seconds if 0 < seconds < inf else None
+    return seconds if 1e-6 < seconds < 1e9 else None

@@ -35,6 +35,8 @@ class Limits:
     """So many comparisons after each other."""
     standard_errors: float = 5.0
     """And so many standard errors of the median of the newest below it: a restless run is no slow one (ours)."""
+    adopted_points: int = 5000
+    """So long, and the lower level is the level: the shift is over, as one that came to stay (ours)."""
     searched_points: int = 128
     """How far back the step of a change is looked for (ours)."""
 
@@ -122,6 +124,11 @@ class Shift(Kept):
             self.start = None
             return [over]
         self.low_count += 1
+        if self.low_count * self.limits.every_points >= self.limits.adopted_points:
+            over = self._finding(step, shape="stayed")
+            self.start = None
+            self.level.refill(value for _, value in self.newest)
+            return [over]
         self.low += (middle - self.low) / self.low_count
         self.lowest = min(self.lowest, middle)
         if not self.is_grave and middle - level < log(self.limits.fail_ratio):
@@ -129,22 +136,22 @@ class Shift(Kept):
             return [self._finding(None)]
         return []
 
-    def _finding(self, end: int | None) -> TrainingFinding:
+    def _finding(self, end: int | None, shape: str = "lower") -> TrainingFinding:
         assert self.start is not None
         level = self.level.median
         ratio = exp(self.low - level)
         by = f"; {self.phase} got longer" if self.phase else ""
+        back = "" if end is None else " and stayed there" if shape == "stayed" else f" and came back after step {end}"
         return TrainingFinding(
             kind="shift",
             metric="tokens_per_second",
-            shape="lower",
+            shape=shape,
             start=self.start,
             end=end,
             onset=self.start,
             last=self.last,
             severity=Severity.FAIL if self.is_grave else Severity.WARN,
-            message=f"throughput fell to {ratio:.2f} of its level at step {self.start}"
-            f"{'' if end is None else f', and came back after step {end}'}{by}",
+            message=f"throughput fell to {ratio:.2f} of its level at step {self.start}{back}{by}",
             evidence={"ratio": ratio, "lowest_ratio": exp(self.lowest - level), "phase": self.phase},
         )
 

@@ -28,7 +28,7 @@ class Limits:
     """Of a norm's logarithm, by itself (a robust z of 8 in the recovery table)..."""
     norm_ratio: float = 2.0
     """...and so many times its level: norms have long tails (ours)."""
-    both_z: float = 3.3
+    both_z: float = 4.0
     """Of loss and of a norm at the same step: rarer together than either alone (ours)."""
     calm_z: float = 3.0
     """Below it an open event counts as back (ours)."""
@@ -260,10 +260,10 @@ class Spike(Kept):
         evidence: dict[str, object] = {
             "num_points": self.total,
             "z": round(min(self.peak_z, 1e9), 2),
-            "loss_before": exp(self.before) if self.loss.level.count else None,
-            "loss_peak": exp(self.peak) if self.loss.level.count else None,
-            "grad_norm_before": exp(self.before_norm) if self.norm.level.count else None,
-            "grad_norm_peak": exp(self.peak_norm) if self.norm.level.count else None,
+            "loss_before": _exp(self.before) if self.loss.level.count else None,
+            "loss_peak": _exp(self.peak) if self.loss.level.count else None,
+            "grad_norm_before": _exp(self.before_norm) if self.norm.level.count else None,
+            "grad_norm_peak": _exp(self.peak_norm) if self.norm.level.count else None,
             "lead_steps": self.start - self.onset,
         }
         of, peak = ("loss_before", "loss_peak") if self.metric == "loss" else ("grad_norm_before", "grad_norm_peak")
@@ -285,3 +285,8 @@ class Spike(Kept):
             message=f"{name} jumped{figures} at step {self.start} ({evidence['z']} robust deviations): {how}",
             evidence=evidence,
         )
+
+
+def _exp(value: float) -> float:
+    """Back from the logarithm, and never past what a float holds."""
+    return exp(min(value, 700.0))

@@ -3,6 +3,7 @@
 Only a rank's own work tells: in a synchronous run the wall time of a step is the same on all, whoever is slow.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Limits:
 class Straggler(Kept):
     """The detector. It is given one step of all ranks at a time."""
 
-    KEPT = ("excess", "open", "spreads")
+    KEPT = ("excess", "open", "spreads", "newest")
 
     def __init__(self, limits: Limits) -> None:
         """Nothing is known at the start."""
@@ -43,6 +44,7 @@ class Straggler(Kept):
         self.open: dict[str, list[float]] = {}
         """By rank: step at which it began, newest step, highest excess."""
         self.spreads = RobustWindow(limits.spread_steps)
+        self.newest: deque[int] = deque(maxlen=limits.window_steps)
 
     def observe(self, step: int, work: Mapping[int, float], phases: Mapping[int, str]) -> list[TrainingFinding]:
         """Judge one step. `work`: own seconds by rank; `phases`: what each slow rank spent its time in, where known."""
@@ -52,6 +54,7 @@ class Straggler(Kept):
         if middle <= 0:
             return []
         self.spreads.add(GAUSSIAN * _median([abs(seconds / middle - 1) for seconds in work.values()]))
+        self.newest.append(step)
         scores: dict[int, float] = {}
         for rank, seconds in work.items():
             kept = self.excess.setdefault(str(rank), [])
@@ -81,9 +84,14 @@ class Straggler(Kept):
             if name in self.open:
                 told += self._go_on(step, name, excess, limit)
             elif excess > limit:
-                self.open[name] = [float(step), float(step), excess]
+                self.open[name] = [self._since(name, limit), step, excess]
                 told.append(self._finding(name, None, phases.get(rank, "")))
         return told
+
+    def _since(self, name: str, limit: float) -> int:
+        """First of the newest steps at which the rank was late."""
+        steps = zip(reversed(self.newest), reversed(self.excess[name]), strict=False)
+        return min((step for step, excess in steps if excess > limit), default=self.newest[-1])
 
     def _go_on(self, step: int, name: str, excess: float, limit: float) -> list[TrainingFinding]:
         entry = self.open[name]
@@ -91,7 +99,7 @@ class Straggler(Kept):
             over = self._finding(name, int(entry[1]), "")
             del self.open[name]
             return [over]
-        was, entry[1], entry[2] = entry[2], float(step), max(entry[2], excess)
+        was, entry[1], entry[2] = entry[2], step, max(entry[2], excess)
         graver = was <= self.limits.fail_ratio < entry[2]
         return [self._finding(name, None, "")] if graver else []
 
