@@ -15,7 +15,7 @@ from megatron.core import parallel_state
 from trainer.checkpoints import exchange
 from trainer.checkpoints.durable import PLAN as PLAN_COPY
 from trainer.checkpoints.words import Header, Layout
-from trainer.continuity import Continuity
+from trainer.continuity import Continuity, comparable
 from trainer.data.loader import Loader
 from trainer.data.stage_data import StageData
 from trainer.device.device import Device
@@ -27,7 +27,7 @@ from trainer.ledger import Ledger
 from trainer.loop import IDENTITIES, Sight, Training, train
 from trainer.metrics.fan import Metrics
 from trainer.metrics.open import METRICS, open_metrics
-from trainer.metrics.past import Made, read_past
+from trainer.metrics.past import Made, read_past, way_of
 from trainer.metrics.record import RunBegins
 from trainer.model.build import build
 from trainer.model.built import Built
@@ -183,11 +183,17 @@ class Attempt:
             keep_plan(self._options.run, self._plan)
 
     def _continuity(self, resumed: Resumed, logged: Mapping[int, Made]) -> Continuity:
-        old = resumed.header
-        if old is None:
-            return Continuity(logged={}, from_step=0, is_exact=False)
-        is_exact = old.layout == self._layout and dict(old.versions) == self._versions
-        return Continuity(logged=logged, from_step=old.step, is_exact=is_exact)
+        way = way_of(self._laid_out, self._versions)
+        old, before = resumed.header, self._home.before
+        if old is None or before is None:
+            return Continuity(logged={}, from_step=0, way=way)
+        return Continuity(logged=comparable(logged, before, self._plan, old.step), from_step=old.step, way=way)
+
+    @property
+    def _laid_out(self) -> dict[str, object]:
+        """All of how ranks share the work that may change the order of sums."""
+        parallel = self._plan.parallel
+        return asdict(self._layout) | {"micro_batch": parallel.micro_batch, "recompute": parallel.recompute}
 
     def _begins(self, resumed: Resumed, header: Header) -> RunBegins:
         old = resumed.header.versions if resumed.header else self._versions
@@ -199,7 +205,7 @@ class Attempt:
             from_step=header.step,
             resumed_from=resumed.origin,
             passed_over=resumed.passed,
-            layout=asdict(self._layout),
+            layout=self._laid_out,
             versions=self._versions,
             version_changes=tuple(diff_versions(old, self._versions)),
             num_parameters=num_parameters(self._plan.model),

@@ -9,21 +9,27 @@ from pathlib import Path
 import torch
 
 PACKAGES = ("fryer", "torch", "megatron-core", "numpy", "tokenizers", "transformer-engine")
-OF_NODE = frozenset({"driver", "gpu"})
+OF_NODE = frozenset({"driver", "gpu", "threads", "instructions"})
 """May differ between the nodes of one run; all else must not."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 _NUMBER = re.compile(r"Kernel Module[^\n]*?\s(\d+\.[\d.]+)\s")
 
 
 def versions(driver: Path = _DRIVER) -> dict[str, str]:
-    """Of packages, Python, and on a GPU of CUDA, NCCL and the driver; what isn't there is left out."""
+    """Of packages, Python, and on a GPU of CUDA, NCCL and the driver; what isn't there is left out. On a processor
+    also what its sums depend on."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found | (_of_cuda(driver) if torch.cuda.is_available() else {})
+    return found | (_of_cuda(driver) if torch.cuda.is_available() else _of_processor())
+
+
+def _of_processor() -> dict[str, str]:
+    """Sums are split over threads, and over as many lanes as its instructions have."""
+    return {"threads": str(torch.get_num_threads()), "instructions": torch.backends.cpu.get_cpu_capability()}
 
 
 def _of_cuda(driver: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ def test_versions_of_this_process_are_those_that_are_installed() -> None:
     assert found["torch"] == version("torch")
     assert found["megatron-core"] == version("megatron-core")
     assert ("nccl" in found) == torch.cuda.is_available()
+    assert ("threads" in found) != torch.cuda.is_available()
 
 
 def test_a_change_is_one_sentence_with_both_versions() -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from math import nan
 from pathlib import Path
 
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 from trainer_records import BEGUN, SAVED, step
 
 from trainer.metrics.jsonl import JsonLines
-from trainer.metrics.past import Made, past_of, read_past
+from trainer.metrics.past import Made, past_of, read_past, way_of
 from trainer.metrics.record import StepDone, to_json
 
 
@@ -49,12 +50,28 @@ def test_other_records_say_nothing_of_steps() -> None:
     assert past_of([to_json(BEGUN), to_json(SAVED)]) == {}
 
 
+def test_a_step_knows_how_the_attempt_that_made_it_computed() -> None:
+    begins = [replace(BEGUN, from_step=0, layout={"data": size}, versions={"torch": "2"}) for size in (2, 4)]
+    found = past_of(to_json(record) for record in (begins[0], done(1), done(2), begins[1], done(1)))
+    assert found[1].way == way_of({"data": 4}, {"torch": "2"})
+    assert found[2].way == way_of({"data": 2}, {"torch": "2"})
+    assert found[1].way != found[2].way
+
+
+def test_an_attempt_by_an_edited_plan_makes_a_new_past() -> None:
+    begins = [replace(BEGUN, from_step=step, plan_hash=name) for step, name in ((0, "a"), (1, "a"), (1, "b"))]
+    steps = [done(1), done(2), done(3)]
+    assert sorted(past_of(map(to_json, (begins[0], *steps, begins[1])))) == [1, 2, 3]
+    assert sorted(past_of(map(to_json, (begins[0], *steps, begins[1], done(2), begins[2])))) == [1]
+
+
 def test_it_is_read_from_a_file(tmp_path: Path) -> None:
     lines = JsonLines(tmp_path / "m")
     lines.write(BEGUN)
     lines.write(done(7, 0.1 + 0.2))
     lines.close()
-    assert read_past(tmp_path / "m") == {7: Made(loss=0.1 + 0.2, batch="aa")}
+    way = way_of(BEGUN.layout, BEGUN.versions)
+    assert read_past(tmp_path / "m") == {7: Made(loss=0.1 + 0.2, batch="aa", way=way)}
     assert read_past(tmp_path / "none") == {}
 
 
