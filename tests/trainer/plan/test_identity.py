@@ -34,7 +34,7 @@ def test_any_other_value_is_another_plan():
     assert plan_hash(a_plan(name="other")) != plan_hash(OLD)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans(), st.data())
 def test_a_plan_bears_itself(plan, data):
     step = data.draw(st.integers(0, plan.num_steps))
@@ -256,7 +256,7 @@ def trained(plan, step):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans().flatmap(lambda plan: st.tuples(st.just(plan), edited(plan))), st.data())
 def test_an_edit_that_is_borne_leaves_every_step_that_is_done_as_it_was(pair, data):
     old, new = pair
@@ -268,7 +268,7 @@ def test_an_edit_that_is_borne_leaves_every_step_that_is_done_as_it_was(pair, da
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans().flatmap(lambda plan: st.tuples(st.just(plan), edited(plan))), st.data())
 def test_pasts_have_the_same_hash_exactly_where_an_edit_is_borne(pair, data):
     old, new = pair

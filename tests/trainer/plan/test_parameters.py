@@ -48,7 +48,7 @@ def test_tied_embeddings_have_a_copy_on_the_last_pipeline_stage():
     assert found == [embedding + layers, layers, embedding + layers + 2048]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans(), st.sampled_from([1, 2, 4]))
 def test_pipeline_stages_have_all_parameters_between_them(plan, pipeline):
     model = replace(plan.model, layers=4)
@@ -145,7 +145,7 @@ def test_logits_in_fp32_need_no_copy():
     assert rank_memory(plan, plan.stages[0]).logits == 32 * 512 * 8
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans())
 def test_a_ranks_memory_is_the_sum_of_its_parts_and_never_nothing(plan):
     for stage in plan.stages:

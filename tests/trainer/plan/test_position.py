@@ -33,7 +33,7 @@ def test_steps_outside_of_the_plan_have_no_place(step):
         place_of(a_plan(), step)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans())
 def test_places_go_through_each_stages_samples_once_and_in_order(plan):
     places = [place_of(plan, step) for step in range(1, plan.num_steps + 1)]
@@ -45,7 +45,7 @@ def test_places_go_through_each_stages_samples_once_and_in_order(plan):
     assert [place.stage for place in places] == sorted(place.stage for place in places)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans())
 def test_the_last_step_of_a_stage_is_the_one_before_the_next(plan):
     for index in range(len(plan.stages)):
@@ -70,7 +70,7 @@ def test_the_decay_reaches_its_end_at_the_last_step(decay, half):
     assert found[-1] == pytest.approx(0.1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stages("s", ["web"]))
 def test_the_rate_never_leaves_the_room_between_its_ends_and_the_peak(stage):
     starts = [stage.lr_start] if stage.warmup_steps else []
@@ -80,7 +80,7 @@ def test_the_rate_never_leaves_the_room_between_its_ends_and_the_peak(stage):
         assert lowest - 1e-12 * stage.lr <= rate <= stage.lr
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stages("s", ["web"]))
 def test_the_rate_rises_in_the_warm_up_rests_and_falls_in_the_decay(stage):
     found = rates(stage)
@@ -90,7 +90,7 @@ def test_the_rate_rises_in_the_warm_up_rests_and_falls_in_the_decay(stage):
     assert found[end:] == sorted(found[end:], reverse=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stages("s", ["web"]))
 def test_the_rate_makes_no_jump_at_the_borders_of_its_phases(stage):
     """No step changes it by more than the phase's own steepest step does."""
@@ -112,7 +112,7 @@ def test_the_rate_makes_no_jump_at_the_borders_of_its_phases(stage):
         assert found[-1] == pytest.approx(stage.lr_end, abs=1e-12 * stage.lr)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans(), st.data())
 def test_a_steps_rate_is_of_its_stage_alone(plan, data):
     step = data.draw(st.integers(1, plan.num_steps))

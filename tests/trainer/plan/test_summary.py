@@ -37,7 +37,7 @@ def test_tokens_of_sources_are_their_shares_of_the_stages():
     assert summary.tokens == 60 * 256 + 40 * 256
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans())
 def test_sources_have_all_tokens_between_them(plan):
     summary = summarize(plan)
@@ -62,7 +62,7 @@ def test_a_rates_phases_are_told_with_the_steps_they_hold_for():
     assert two.lr_phases == ("steps 61-70: 0.001", "steps 71-100: cosine from 0.001 to 0.0001")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(plans())
 def test_phases_cover_each_step_once_and_are_constant_where_they_say_so(plan):
     before, expected = 0, 1
