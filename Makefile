@@ -5,7 +5,7 @@ BIN := .venv/bin
 ARGS ?= --duration 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint check bench drill test-gpu clean
+.PHONY: help setup run test lint check bench bench-detectors drill test-gpu clean
 
 help:           ## list the targets
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +37,9 @@ lint: setup     ## ruff format, ruff, mypy --strict, import-linter
 
 bench: setup    ## measure the budgets of README as ratios in one run
 	$(BIN)/python -m bench
+
+bench-detectors: setup ## detectors of training against published rules; writes docs/detector-benchmark.md
+	$(BIN)/python -m bench.detectors
 
 drill: setup    ## drill the daemon for long: kill -9, hung NVML, storms of lines, full disk; prints the figures
 	FRYER_DRILL=1 $(BIN)/pytest -m drill -s -p no:cacheprovider

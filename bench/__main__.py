@@ -1,6 +1,6 @@
 """Run every bench and print its figures: median, minimum and maximum over the repeats."""
 
-from bench import client, collective, daemon, fleet, gemm, loader, startup, store
+from bench import client, collective, daemon, fleet, gemm, loader, startup, store, trainer
 
 if __name__ == "__main__":
     startup.main()
@@ -10,4 +10,5 @@ if __name__ == "__main__":
     client.main()
     daemon.main()
     loader.main()
+    trainer.main()
     fleet.main([])
