@@ -53,6 +53,7 @@ def alone(place: dict[str, Any], directory: str, kind: str = "cpu") -> dict[str,
         "forward only": forward_only,
         "loss": split_loss,
         "blocks": blocks,
+        "kernel": kernel,
     }
     return found | {name: fact(meeting) for name, fact in facts.items()}
 
@@ -464,3 +465,12 @@ def blocks(meeting: Meeting) -> Any:
                 difference = attend(q, k, v, visible) - attend_by_blocks(q, k, v, visible)
                 found[f"{name}, {'documents' if masked else 'one document'}"] = difference.abs().max().item()
     return found
+
+
+def kernel(meeting: Meeting) -> Any:
+    """Where attention goes by blocks: device, size of a head, dropout."""
+    from trainer.model.attention import is_for_flex
+
+    del meeting
+    cases = [("cuda", 64, 0.0), ("cpu", 64, 0.0), ("cuda", 8, 0.0), ("cuda", 64, 0.1)]
+    return [is_for_flex(*case) for case in cases]

@@ -57,7 +57,7 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, visible: Visible, 
         make, kernel = _compiled()
         return attend_by_blocks(q, k, v, visible, make=make, kernel=kernel)
     return F.scaled_dot_product_attention(
-        q, k, v, attn_mask=visible.dense(), dropout_p=dropout, enable_gqa=_is_grouped(q, k)
+        q, k, v, attn_mask=visible.dense(q.dtype), dropout_p=dropout, enable_gqa=_is_grouped(q, k)
     )
 
 

@@ -31,14 +31,15 @@ class Visible:
         """Nothing but the order counts: kernels need no mask."""
         return self.query_ids_bq is None and self.is_whole
 
-    def dense(self) -> torch.Tensor:
-        """(B or 1, 1, Q, K) bool: true where a query may see a key."""
+    def dense(self, dtype: torch.dtype) -> torch.Tensor:
+        """(B or 1, 1, Q, K): 0 where a query may see a key, and -inf elsewhere, to be added to scores of `dtype`."""
         if self._dense is None:
             keys = torch.arange(self.num_keys, device=self.positions_q.device)
             mask = (self.positions_q[:, None] >= keys[None, :])[None, None]
             if self.query_ids_bq is not None and self.key_ids_bk is not None:
                 mask = mask & (self.query_ids_bq[:, None, :, None] == self.key_ids_bk[:, None, None, :])
-            self._dense = mask
+            # torch makes this of a mask of truth values in every layer anew
+            self._dense = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
         return self._dense
 
     def blocks(self, make: Callable[..., BlockMask] = create_block_mask) -> BlockMask:

@@ -54,6 +54,11 @@ def test_attention_by_blocks_is_attention_by_a_dense_mask(alone):
     assert max(alone["blocks"].values()) < 1e-5
 
 
+def test_attention_goes_by_blocks_on_gpus_where_the_kernel_can(alone):
+    """It has no dropout, and no heads below 16."""
+    assert alone["kernel"] == [True, False, False, False]
+
+
 def test_dropout_follows_the_generators_and_is_off_in_evaluation(alone):
     found = alone["dropout"]
     assert found["again"] == found["first"]
