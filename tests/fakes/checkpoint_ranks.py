@@ -5,10 +5,10 @@ done in order; what an op finds is printed as one JSON line. Batches are a funct
 """
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
-import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -241,8 +241,14 @@ class Rank:
 
         share._close = slow
 
-    def op_kill_after(self, seconds: float):
-        threading.Timer(seconds, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    def op_kill_writer(self):
+        """Of the last rank."""
+        if self.given["rank"] == self.given["world"] - 1:
+            self.op_signal_writer(signal.SIGKILL)
+
+    def op_signal_writer(self, number: int):
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, number)
 
 
 def row(saved) -> dict[str, Any]:

@@ -62,8 +62,9 @@ def _from_json(value: Any) -> Any:
         return tuple(_from_json(each) for each in value[_TUPLE])
     if set(value) == {_TENSOR}:
         name, shape, text = value[_TENSOR]
-        raw = torch.frombuffer(bytearray(base64.b64decode(text, validate=True)), dtype=torch.uint8)
-        dtype = getattr(torch, name)
+        values, dtype = bytearray(base64.b64decode(text, validate=True)), getattr(torch, name)
+        # frombuffer refuses an empty buffer
+        raw = torch.frombuffer(values, dtype=torch.uint8) if values else torch.empty(0, dtype=torch.uint8)
         if not isinstance(dtype, torch.dtype):
             raise ValueError(f"{name!r} is no dtype")
         return raw.view(dtype).reshape(shape)

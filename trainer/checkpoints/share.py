@@ -117,7 +117,12 @@ class BackgroundWriter:
         self._process = multiprocessing.get_context("fork").Process(
             target=_write_and_tell, args=(share, self._answer, os.getpid())
         )
-        self._process.start()
+        # a signal between the fork and the writer's own word on signals waits
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_WRITERS)
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def is_done(self) -> bool:
         """Whether it has ended; doesn't block."""
@@ -151,6 +156,7 @@ def _write_and_tell(share: Share, answer: int, parent: int) -> None:
 def _become_background(parent: int) -> None:
     for number in _NOT_FOR_WRITERS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _NOT_FOR_WRITERS)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we asked to be told
         os._exit(1)
