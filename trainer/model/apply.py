@@ -28,7 +28,7 @@ def apply_update(built: Built, *, lr: float, grad_norm: float, clip: float) -> f
 
 
 def _set_groups(part: Any, lr: float) -> None:
-    """The plan's numbers, at each step: Megatron leaves `wd_mult` to its scheduler, and a loaded state brings its own."""
+    """The plan's numbers, each step: Megatron leaves `wd_mult` to its scheduler, and a loaded state brings its own."""
     wanted = part.config
     for group in part.optimizer.param_groups:
         group["lr"] = lr
