@@ -2,7 +2,8 @@
 
     in order ──z high──▶ open ──in order again──▶ over: one_step, plateau
                           └──`breaker_points` long──▶ not_recovering: the new level is taken as the level, so that
-                             nothing latches; the event lasts until the loss stays calm at its level, old or new
+                             nothing latches; the event lasts until the loss stays calm at its level, old or new.
+                             While it goes on rising it is a divergence, and the same event
 
 What is out of order never enters the windows. A gradient norm that rises first gives the onset.
 """
@@ -10,6 +11,7 @@ What is out of order never enters the windows. A gradient norm that rises first 
 from collections import deque
 from dataclasses import dataclass
 from math import exp, expm1, inf, log
+from statistics import median
 
 from watchdog.detectors.training.kept import Kept
 from watchdog.detectors.training.level import Level
@@ -42,6 +44,10 @@ class Limits:
     """So long above the level is FAIL ("plateau: over the median for 20 steps and more")."""
     breaker_points: int = 50
     """So long is a new level: the breaker. Half of the 100 steps without return after which a rollback is due."""
+    rising_ratio: float = 0.015
+    """Still rising by so much, within the breaker's or the settling points, it is a divergence (as `divergence`)..."""
+    rising_z: float = 2.0
+    """...and by so many times the noise of a point."""
     settled_points: int = 100
     """Calm at the level for so long after the breaker: over (the same 100 steps)."""
     floor_ratio: float = 0.0025
@@ -95,8 +101,8 @@ class Spike(Kept):
     """The detector, of loss and norms together."""
 
     KEPT = ("loss", "norm", "update", "start", "onset", "last", "high", "total", "calm", "back", "peak_z", "metric",
-            "before", "before_norm", "peak", "peak_norm", "shape", "is_grave", "is_settling", "leads",
-            "withheld")  # fmt: skip
+            "before", "before_norm", "peak", "peak_norm", "shape", "is_grave", "is_settling", "is_rising",
+            "settling_from", "leads", "withheld")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
         """Nothing is known at the start."""
@@ -110,11 +116,13 @@ class Spike(Kept):
         self.onset = self.last = self.high = self.total = self.calm = self.back = 0
         self.before = self.before_norm = self.peak = self.peak_norm = self.peak_z = 0.0
         self.metric = self.shape = ""
-        self.is_grave = self.is_settling = False
+        self.is_grave = self.is_settling = self.is_rising = False
+        self.settling_from = 0.0
         self.leads: deque[tuple[int, float]] = deque(maxlen=limits.onset_points)
         self.withheld = 0
         self.is_out = False
-        """The newest point was out of order: the trainer may veto it. Never for more than `breaker_points` in a row."""
+        """The newest point was out of order, and is no part of the level. Never for more than `breaker_points` in a
+        row, but in a rise that goes on."""
 
     @property
     def is_lasting(self) -> bool:
@@ -173,7 +181,7 @@ class Spike(Kept):
         """What lasts; an event that was back already is over."""
         if self.start is None:
             return []
-        return self._over() if self.calm else [self._finding(None)]
+        return self._over() if self.calm and not self.is_settling else [self._finding(None)]
 
     def _metric(self) -> str:
         """Which number opens an event by itself or together with another; mostly none."""
@@ -198,7 +206,7 @@ class Spike(Kept):
             self.onset = min(self.onset, lead)
         self.metric, self.shape = metric, "one_step"
         self.high = self.total = self.calm = self.back = 0
-        self.peak_z, self.is_grave, self.is_settling = 0.0, False, False
+        self.peak_z, self.is_grave, self.is_settling, self.is_rising = 0.0, False, False, False
         self.before, self.before_norm = self.loss.level.base.median, self.norm.level.base.median
         self.peak, self.peak_norm = self.before, self.before_norm
         self._extend(step)
@@ -228,17 +236,39 @@ class Spike(Kept):
         if self.back >= self.limits.grave_points:
             self.shape = "plateau"
             return self._over()
-        return self._over() if self.calm >= self.limits.settled_points else []
+        return self._settle(step) if self.calm >= self.limits.settled_points else []
+
+    def _settle(self, step: int) -> list[TrainingFinding]:
+        """Calm at its level for long: over, unless that level itself went up."""
+        level = self.loss.level.base.median
+        rise, self.settling_from = level - self.settling_from, level
+        if not self._is_rise(rise):
+            return self._over()
+        self.calm, self.last, self.peak = 0, step, max(self.peak, level)
+        was, self.is_rising = self.is_rising, True
+        return [] if was else [self._finding(None)]
+
+    def _is_rise(self, rise: float) -> bool:
+        return rise > max(log(1 + self.limits.rising_ratio), self.limits.rising_z * self.loss.level.noise)
+
+    def _break(self) -> list[TrainingFinding]:
+        """The level is where the newest steps are: nothing is out of order for ever."""
+        held = list(self.loss.held)
+        third = len(held) // 3
+        was = (self.shape, self.is_rising)
+        if third and self._is_rise(median(held[-third:]) - median(held[:third])):
+            self.is_rising = True
+        for channel in (self.loss, self.norm, self.update):
+            if channel.held:
+                channel.level.rebase(channel.held)
+                channel.held.clear()
+        self.settling_from = self.loss.level.base.median
+        self.shape, self.high, self.is_settling, self.is_grave, self.is_out = "not_recovering", 0, True, True, False
+        return [self._finding(None)] if was != (self.shape, self.is_rising) else []
 
     def _lasting(self) -> list[TrainingFinding]:
         if self.high >= self.limits.breaker_points:
-            for channel in (self.loss, self.norm, self.update):
-                if channel.held:
-                    channel.level.rebase(channel.held)
-                    channel.held.clear()
-            was, self.shape = self.shape, "not_recovering"
-            self.high, self.is_settling, self.is_grave, self.is_out = 0, True, True, False
-            return [self._finding(None)] if was != self.shape else []
+            return self._break()
         if self.shape == "one_step":
             self.shape = "plateau"
             return [self._finding(None)]
@@ -271,12 +301,12 @@ class Spike(Kept):
         how = {
             "one_step": "one logged step",
             "plateau": f"{self.total} logged steps",
-            "not_recovering": "did not come back",
+            "not_recovering": "goes on rising" if self.is_rising else "did not come back",
         }[self.shape]
         return TrainingFinding(
-            kind="spike",
+            kind="divergence" if self.is_rising else "spike",
             metric=self.metric,
-            shape=self.shape,
+            shape="ramp" if self.is_rising else self.shape,
             start=self.start,
             end=end,
             onset=self.onset,

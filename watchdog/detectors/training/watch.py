@@ -58,8 +58,9 @@ class SeriesWatch(Kept):
     @property
     def is_out(self) -> bool:
         """The newest point was out of order: a guard may veto its update. It is never so for more than the breaker's
-        points in a row, but for numbers that are none."""
-        return self.spike.is_out or (self.nonfinite.start is not None and self.nonfinite.quiet == 0)
+        points in a row, but for numbers that are none; a rise that goes on is for a rollback, not for vetoes."""
+        is_jump = self.spike.is_out and not self.spike.is_rising
+        return is_jump or (self.nonfinite.start is not None and self.nonfinite.quiet == 0)
 
     def mark(self, mark: Mark) -> Sequence[TrainingFinding]:
         """Take a planned event into account; call it before the first point that it concerns."""

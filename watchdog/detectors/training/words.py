@@ -125,9 +125,10 @@ class TrainingFinding:
     """What of the run it is about, where that is not all of it: ``rank 3``."""
 
     @property
-    def key(self) -> tuple[Kind, str, int]:
-        """Findings with equal keys are one event; its `metric` is whichever shows it best by now."""
-        return (self.kind, self.subject, self.start)
+    def key(self) -> tuple[str, str, int]:
+        """Findings with equal keys are one event; its `metric` is whichever shows it best by now. A spike that goes on
+        rising turns out to be a divergence, and stays the same event."""
+        return ("spike" if self.kind == "divergence" else self.kind, self.subject, self.start)
 
     @property
     def is_open(self) -> bool:
