@@ -14,7 +14,17 @@ MOST_RUNS = 32
 MOST_RANKS = 64
 """Ranks of one run on this node that are looked at; more are kept, and not judged one by one."""
 _VALUES = ("loss", "grad_norm", "lr")
-_SECTIONS = ("data", "forward", "backward", "communication", "optimizer", "checkpoint", "eval", "gc")
+_SECTIONS = (
+    "data",
+    "forward",
+    "backward",
+    "forward_backward",
+    "communication",
+    "optimizer",
+    "checkpoint",
+    "eval",
+    "gc",
+)
 """Sections that detectors know. Others count together: names that anybody may make up must not fill the memory."""
 
 

@@ -32,7 +32,8 @@ class Step:
     grad_norm: float | None = None
     lr: float | None = None
     times: Mapping[str, float] = field(default_factory=dict)
-    """Seconds by section: ``data forward backward communication optimizer checkpoint eval gc``."""
+    """Seconds by section: ``data forward backward communication optimizer checkpoint eval gc``; ``forward_backward``
+    where pipelines mix the two."""
     batch_id: str = ""
     open_section: str = ""
     """Section that the rank is in, for finding a hang."""
