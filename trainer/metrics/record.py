@@ -138,8 +138,12 @@ Record = RunBegins | StageBegins | StepDone | CheckpointChanged | Evaluated | Co
 
 def to_json(record: Record) -> dict[str, Any]:
     """With ``type``; numbers that JSON has no word for are the texts ``NaN``, ``Infinity``, ``-Infinity``."""
-    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(record).__name__).lower()
-    return {"type": name, **_plain(asdict(record))}
+    return {"type": type_of(type(record)), **_plain(asdict(record))}
+
+
+def type_of(kind: type[Record]) -> str:
+    """``StepDone`` -> ``step_done``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
 
 
 def _plain(value: Any) -> Any:
