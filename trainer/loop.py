@@ -133,7 +133,8 @@ class Loop:
         problem = self._discontinuity(step, result, wish.digest)
         if not problem:
             self._keep(is_last=is_last or wish.stop is not None, is_healthy=result is not None and not result.veto)
-            self._evaluate(step, stage, place)
+            if wish.stop is None:  # who asked for an end doesn't wait for it
+                self._evaluate(step, stage, place)
         self._tell(step, stage, result, skip, wish.digest)
         return wish, problem
 
@@ -218,7 +219,7 @@ class Loop:
     def _evaluate(self, step: int, stage: Stage, place: Place) -> None:
         every = self._plan.evaluation.every_steps
         is_end = step == last_step_of(self._plan, place.stage)
-        if not every or not (is_end or step % every == 0):
+        if not is_end and not (every and step % every == 0):
             return
         assert self._sight is not None
         began = time.monotonic()
