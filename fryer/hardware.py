@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from socket import gethostname
 
-from ClusterShell.NodeSet import NodeSet, NodeSetException
-
 from fryer.evidence import DeviceInfo
 from fryer.launchers import LOCAL, is_here
+from fryer.node_sets import parse_set
 from fryer.platform import discover, identity_info
 from fryer.workers import DeviceSpec
 from watchdog.clock import RunClock
@@ -21,7 +20,6 @@ from watchdog.vocabulary.errors import SourceMissing, UsageError, nearest
 
 LEAD_REAL_SECONDS = 1.0
 """A simulation's clock starts so much later, with the NVML reader up: no fault happens before somebody looks."""
-MOST_NODES = 16_384
 SIMULATED = frozenset(
     {"slow", "throttle", "power_brake", "hot", "wrong_bits", "ecc", "row_remap", "xid", "lost", "hang", "nvlink_errors"}
     | {"pcie_narrow"}
@@ -47,15 +45,7 @@ class Hardware:
 
 def parse_nodes(text: str, scenario: Scenario | None) -> tuple[str, ...]:
     """The nodes that ``--nodes`` means; raises `UsageError` for an empty or broken set."""
-    try:
-        named = NodeSet(text)
-        if len(named) > MOST_NODES:
-            raise UsageError(f"--nodes names {len(named):,} nodes; {MOST_NODES:,} is the most")
-        nodes = tuple(named)
-    except NodeSetException as error:
-        raise UsageError(f"--nodes {text!r} is no node set: {error}; write for example node[001-004,007]") from error
-    if not nodes:
-        raise UsageError("--nodes names no node; write for example --nodes localhost")
+    nodes = parse_set(text)
     if scenario is not None:
         return _simulated_nodes(nodes, scenario)
     return (gethostname(),) if all(is_here(node) for node in nodes) else nodes

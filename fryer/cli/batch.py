@@ -28,6 +28,10 @@ def slurm_options_of(
         extra = tuple(shlex.split(words))
     except ValueError as error:
         raise UsageError(f"--slurm-options {words!r} can't be read: {error}") from error
+    try:
+        wait_seconds = parse_duration(wait)
+    except UsageError as error:
+        raise UsageError(f"--wait: {error}") from error
     partition, reservation, account, qos = names
     return SlurmOptions(
         partition=partition,
@@ -35,7 +39,7 @@ def slurm_options_of(
         account=account,
         qos=qos,
         time_seconds=parse_limit(time) if time else None,
-        wait_seconds=parse_duration(wait),
+        wait_seconds=wait_seconds,
         is_exclusive=is_exclusive,
         extra=extra,
         program=program,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,17 +15,14 @@ from fryer.stopper import Stopper
 from watchdog.vocabulary.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fryer.cli.fleet import FleetOptions
-    from fryer.fleet.merge import Gathered
-    from fryer.hardware import Hardware
     from fryer.outputs import Output
     from fryer.outputs.fleet_guarded import FleetGuarded
     from fryer.outputs.guarded import Guarded
     from fryer.plan import Plan
     from fryer.result import RunInfo, RunResult
-    from fryer.runner import Past
     from watchdog.store import Store
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -32,6 +30,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 - one parameter an option
+    context: typer.Context,
     nodes: Annotated[
         str, typer.Option(metavar="SET", help="Which nodes: localhost, node[001-048], @group.", show_default=False)
     ] = "",
@@ -164,8 +163,11 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
     """
     with Stopper().listening() as stopper:
         from fryer.cli.after import After, follow
+        from fryer.cli.asked import Asked, check_asked, check_resumed
         from fryer.cli.batch import slurm_options_of, submit_run
+        from fryer.cli.files import check_files, write_files
         from fryer.cli.fleet import FleetOptions
+        from fryer.cli.kept import close_journals, open_store, take_up
         from fryer.collectives.choice import parse_choice
         from fryer.fleet.simulated import unconcerned_in_fleet
         from fryer.hardware import parse_nodes, unconcerned
@@ -174,23 +176,42 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
         from watchdog.vocabulary.units import parse_duration
         from watchdog.vocabulary.verdicts import exit_code
 
-        store = _open_store(state) if keep and resume else None
-        plan, known = _unfinished(store, resume, nodes) if resume else (None, None)
-        simulate = plan.scenario if plan else simulate
+        store = unfinished = None
+        if resume is not None:
+            check_resumed(lambda name: _is_given(context, name), keep=keep)
+            store = open_store(state)
+            unfinished = take_up(store, resume)
+        simulate = unfinished.info.plan.scenario if unfinished else simulate
         scenario = load(simulate) if simulate else None
-        plan = plan or make_plan(
-            nodes=parse_nodes(nodes, scenario),
-            seconds=parse_duration(duration),
-            dtypes=_words(dtypes),
-            burns=_words(burns),
-            seed=seed,
-            memory_ratio=memory,
-            scenario=simulate,
-            expected_gpus=expect,
-            collectives=parse_choice(_words(collectives), sizes),
-            has_early_stop=early_stop,
+        plan = (
+            unfinished.info.plan
+            if unfinished
+            else make_plan(
+                nodes=parse_nodes(nodes, scenario),
+                seconds=parse_duration(duration),
+                dtypes=_words(dtypes),
+                burns=_words(burns),
+                seed=seed,
+                memory_ratio=memory,
+                scenario=simulate,
+                expected_gpus=expect,
+                collectives=parse_choice(_words(collectives), sizes),
+                has_early_stop=early_stop,
+            )
         )
-        _check_files(report, nccl_json)
+        check_asked(
+            Asked(
+                launcher=launcher,
+                remote_command=remote_command,
+                nccl_json=nccl_json,
+                has_network=network,
+                has_drain=drain,
+                has_undrain=undrain,
+                num_spares=spares,
+            ),
+            plan,
+        )
+        check_files(report, nccl_json)
         fleet = None
         if _is_fleet(plan, has_network=network):
             fleet = FleetOptions(
@@ -203,24 +224,26 @@ def run(  # noqa: PLR0913, PLR0917 - one parameter an option
                 slurm=slurm_options_of(
                     (partition, reservation, account, qos), time, wait, slurm_options, remote_command, exclusive
                 ),
-                known=known,
+                known=unfinished.known if unfinished else None,
             )
         if batch:
             submit_run(fleet, sys.argv[1:], has_page=report is not None)
             return
-        left_aside = (unconcerned_in_fleet if fleet else unconcerned)(scenario) if scenario else ()
-        if left_aside:
-            print(f"fryer: these faults do not concern fryer run: {', '.join(left_aside)}", file=sys.stderr)
-        store = store or (_open_store(state) if keep else None)
-        is_kept, result, error = _carry_out(plan, fleet, store, stopper, as_json=as_json)
-    if fleet and store and is_kept:
-        _close_journals(store, result, resume, is_over=stopper.reason is None)
-    _write_files(result, report, nccl_json)
-    is_followed = follow(result, After(has_drain=drain, has_undrain=undrain, num_spares=spares))
-    if error is not None:
-        print(f"fryer: the output could not be written ({error.strerror}); see fryer history", file=sys.stderr)
-    code = exit_code(result.verdict, strict=strict)
-    raise typer.Exit(code if (is_kept and is_followed and error is None) or code == 1 else 3)
+        if scenario:
+            _say_left_aside((unconcerned_in_fleet if fleet else unconcerned)(scenario))
+        store = store or (open_store(state) if keep else None)
+        done = _carry_out(plan, fleet, store, stopper, as_json=as_json)
+    if fleet and store and done.is_kept:
+        close_journals(store, done.result, resume, is_over=done.is_whole)
+    is_well = write_files(done.result, report, nccl_json)
+    is_well = follow(done.result, After(has_drain=drain, has_undrain=undrain, num_spares=spares)) and is_well
+    code = exit_code(done.result.verdict, strict=strict)
+    raise typer.Exit(code if (is_well and done.is_well) or code == 1 else 3)
+
+
+def _say_left_aside(faults: Sequence[str]) -> None:
+    if faults:
+        print(f"fryer: these faults do not concern fryer run: {', '.join(faults)}", file=sys.stderr)
 
 
 def _is_fleet(plan: Plan, *, has_network: bool) -> bool:
@@ -233,72 +256,32 @@ def _is_fleet(plan: Plan, *, has_network: bool) -> bool:
     return len(plan.nodes) > 1 or has_sweep or not (plan.scenario or is_here(plan.nodes[0]))
 
 
-def _check_files(report: Path | None, nccl_json: Path | None) -> None:
-    """Better before the run than after it."""
-    if report is not None:
-        from fryer.outputs.html import check_path
-
-        check_path(report)
-    if nccl_json is not None:
-        from fryer.outputs.nccl_file import check_place
-
-        check_place(nccl_json)
-
-
-def _write_files(result: RunResult, report: Path | None, nccl_json: Path | None) -> None:
-    """The page and nccl-tests' JSON, where they were asked for."""
-    if report is not None:
-        from fryer.outputs.html import write
-
-        write(result, report)
-        print(f"report: {report}", file=sys.stderr)
-    if nccl_json is not None:
-        from fryer.outputs.nccl_file import write_nccl
-
-        written = write_nccl(result, nccl_json)
-        print(f"nccl-tests' JSON: {', '.join(map(str, written)) or 'none, nothing was swept'}", file=sys.stderr)
-
-
 def _words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _open_store(state: Path | None) -> Store:
-    from watchdog.store import Store, default_directory
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What became of a run."""
 
-    return Store.open(state or default_directory())
-
-
-def _unfinished(store: Store | None, run: str, nodes: str) -> tuple[Plan, Gathered]:
-    """The plan of a run that was cut off, and what it has."""
-    from fryer.fleet.journal import resume
-
-    if store is None or nodes:
-        raise UsageError("--resume goes on as the run began: leave out --nodes and --no-keep")
-    info, known = resume(store.path.parent, run)
-    return info.plan, known
-
-
-def _close_journals(store: Store, result: RunResult, resumed: str | None, *, is_over: bool) -> None:
-    """What is in the store needs no journal; a run that was stopped can go on."""
-    from fryer.fleet.journal import discard, unfinished
-
-    directory, own = store.path.parent, result.info.run_id
-    for run in unfinished(directory):
-        if (run == own and is_over) or (resumed and run != own and run.startswith(resumed)):
-            discard(directory, run)
-    if not is_over:
-        print(f"fryer: stopped early; to go on: fryer run --resume {own}", file=sys.stderr)
+    result: RunResult
+    is_kept: bool
+    """Or was not to be."""
+    is_whole: bool
+    """Nothing stopped it before all was measured."""
+    is_well: bool
+    """It could be kept and shown."""
 
 
 def _carry_out(
     plan: Plan, fleet: FleetOptions | None, store: Store | None, stopper: Stopper, *, as_json: bool
-) -> tuple[bool, RunResult, OSError | None]:
-    """Run it, keep the result, then show it: also whether it was kept, and what was wrong with the output."""
+) -> _Done:
+    """Run it, keep the result, then show it."""
     from datetime import UTC, datetime
     from uuid import uuid4
 
     from fryer.cli.fleet import open_fleet
+    from fryer.cli.kept import save
     from fryer.result import RunInfo
 
     info = RunInfo(
@@ -314,24 +297,28 @@ def _carry_out(
         output, measure = _open_one(plan, store, stopper, as_json=as_json)
     try:
         result = measure(info)
-        is_kept = store is None or _save(store, result)
+        is_whole = stopper.reason is None
+        is_kept = store is None or save(store, result)
         output.finish(result)
     finally:
         output.close()
     if isinstance(output.error, BrokenPipeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # else the interpreter fails once more when it flushes
-    return is_kept, result, output.error
+    if output.error is not None:
+        print(f"fryer: the output could not be written ({output.error.strerror}); see fryer history", file=sys.stderr)
+    return _Done(result=result, is_kept=is_kept, is_whole=is_whole, is_well=is_kept and output.error is None)
 
 
 def _open_one(
     plan: Plan, store: Store | None, stopper: Stopper, *, as_json: bool
 ) -> tuple[Guarded, Callable[[RunInfo], RunResult]]:
     """The output, and what carries a run out, for one node."""
+    from fryer.cli.kept import past_of
     from fryer.outputs.guarded import Guarded
     from fryer.runner import run as carry_out
 
     output = Guarded(_output(as_json=as_json), lambda: stopper.stop("nobody reads the output any more"))
-    past = _past(store, is_simulated=plan.scenario is not None)
+    past = past_of(store, is_simulated=plan.scenario is not None)
     return output, lambda info: carry_out(info, output, past, stopper)
 
 
@@ -355,41 +342,7 @@ def _output(*, as_json: bool) -> Output:
     return TableOutput(sys.stdout, sys.stderr)
 
 
-def _past(store: Store | None, *, is_simulated: bool) -> Past:
-    """What the store knows of a node's devices, and of others of their parts."""
-    from fryer import archive
-    from fryer.runner import Known, nothing_past
-
-    if store is None:
-        return nothing_past
-
-    def ask(hardware: Hardware) -> Known:
-        uuids = {info.uuid for info in hardware.infos}
-        parts = {info.part for info in hardware.infos}
-        return Known(
-            own=archive.own_past(store, uuids, is_simulated=is_simulated),
-            fleet=archive.fleet_past(store, parts, uuids, is_simulated=is_simulated),
-            uuids=archive.last_uuids(store, hardware.node, is_simulated=is_simulated),
-        )
-
-    return ask
-
-
-def _save(store: Store, result: RunResult) -> bool:
-    """Keep the result; where the database fails now, keep it in a file and say how to take it in later."""
-    import tempfile
-
-    from fryer import archive
-    from watchdog.vocabulary.errors import StoreError
-
-    try:
-        archive.save(store, result)
-    except StoreError as error:
-        path = archive.spool(result, Path(tempfile.gettempdir()))
-        print(
-            f"fryer: {error}\nfryer: the result is kept in {path}; take it in later with: "
-            f"fryer history --import {path}",
-            file=sys.stderr,
-        )
-        return False
-    return True
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether the command line itself has this parameter."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -22,6 +22,8 @@ def check(files: list[str]) -> None:
     for file in files:
         path = Path(file)
         if file == STDIN:
+            if sys.stdin is None:
+                raise UsageError("- is standard input, and that is closed; name a file, or feed it by a pipe")
             continue
         if not path.exists():
             raise UsageError(f"no such file: {file}")

@@ -38,9 +38,10 @@ def choose(name: str, nodes: Sequence[str], environment: Mapping[str, str] | Non
     Asks ``sinfo``, so it may block up to `SINFO_SECONDS`.
     """
     environment = os.environ if environment is None else environment
+    check_name(name)
     if name != AUTO:
-        if name not in LAUNCHERS:
-            raise UsageError(f"--launcher: unknown launcher {name!r}{nearest(name, (AUTO, *LAUNCHERS))}")
+        if name == "local" and (others := [node for node in nodes if not is_here(node)]):
+            raise UsageError(f"--launcher local starts workers on this machine alone, and {others[0]} is another one")
         return Choice(launcher=name, why="as asked for")
     if all(is_here(node) for node in nodes):
         return Choice(launcher="local", why="this machine is the only node")
@@ -53,6 +54,12 @@ def choose(name: str, nodes: Sequence[str], environment: Mapping[str, str] | Non
     if strangers:
         return Choice(launcher="ssh", why=f"Slurm does not know {strangers[0]}")
     return Choice(launcher="slurm", why="Slurm knows all of the nodes")
+
+
+def check_name(name: str) -> None:
+    """Raise `UsageError` for a launcher that there is none of."""
+    if name not in (AUTO, *LAUNCHERS):
+        raise UsageError(f"--launcher: unknown launcher {name!r}{nearest(name, (AUTO, *LAUNCHERS))}")
 
 
 def is_here(node: str) -> bool:

@@ -1,6 +1,7 @@
 """The sweep over all nodes as files in the JSON of nccl-tests, one an operation."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,8 +17,13 @@ from watchdog.vocabulary.errors import UsageError
 
 def check_place(path: Path) -> None:
     """Raise `UsageError` where no file can be written: better before the run than after it."""
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"--nccl-json {path}: {'a directory is there' if path.is_dir() else 'no such directory'}")
+    if path.exists() and not path.is_file():
+        kind = "a directory" if path.is_dir() else "no plain file"
+        raise UsageError(f"--nccl-json {path}: it is {kind}; name a file, for example sweep.json")
+    if not path.parent.is_dir():
+        raise UsageError(f"--nccl-json {path}: there is no directory {path.parent}; make it first")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise UsageError(f"--nccl-json {path}: it can't be written; name a file elsewhere")
 
 
 def write_nccl(result: RunResult, path: Path) -> list[Path]:

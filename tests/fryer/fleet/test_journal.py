@@ -1,6 +1,7 @@
 """A run over many nodes that was cut off goes on where it was, from what is on the disk."""
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from fryer.fleet.simulated import SimulatedHosts
 from fryer.localise import Trial
 from fryer.outputs.fleet_table import FleetTable
 from fryer.plan import make_plan
+from fryer.platform import versions
 from fryer.result import RunInfo, RunResult
 from fryer.stopper import Stopper
 from watchdog.simulator.scenario import load as load_scenario
@@ -58,8 +60,9 @@ def journalled(directory: Path, most: int) -> RunResult:
 
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     result = journalled(tmp_path, most=10**6)
-    found, known = resume(tmp_path, "1111")
-    assert found == info()
+    taken = resume(tmp_path, "1111")
+    known = taken.known
+    assert taken.info == info()
     assert known.evidence == {one.node: one for one in result.evidence}
     assert result.network is not None
     assert known.network is not None
@@ -78,7 +81,7 @@ def test_a_round_of_which_no_group_was_kept_is_begun_again(tmp_path: Path) -> No
     journal.keep(fleet.network.trials[0])
     journal.keep(second)
     journal.close()
-    known = resume(tmp_path, "1")[1].network
+    known = resume(tmp_path, "1").known.network
     assert known is not None
     assert known.rounds == (first,)
 
@@ -87,7 +90,7 @@ def test_a_last_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     journalled(tmp_path, most=3)
     path = tmp_path / "unfinished" / f"{info().run_id}.jsonl"
     path.write_bytes(path.read_bytes()[:-20])
-    assert len(resume(tmp_path, "1")[1].evidence) == 2
+    assert len(resume(tmp_path, "1").known.evidence) == 2
 
 
 def test_an_unknown_run_is_told_which_there_are(tmp_path: Path) -> None:
@@ -103,6 +106,44 @@ def test_a_file_that_is_no_journal_is_an_error(tmp_path: Path) -> None:
         resume(tmp_path, "1")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (b'"version": 1', b'"version": 2', "of version 2, and this Fryer reads fryer/unfinished of version 1"),
+        (b"{", b"\xff{", "can't be read"),
+        (b"{", b"[]\n{", "no JSON object"),
+    ],
+)
+def test_a_journal_of_another_version_or_none_at_all_is_never_guessed_at(
+    tmp_path: Path, old: bytes, new: bytes, said: str
+) -> None:
+    journalled(tmp_path, most=1)
+    path = tmp_path / "unfinished" / f"{info().run_id}.jsonl"
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    with pytest.raises(StoreError, match=said):
+        resume(tmp_path, "1")
+
+
+def test_a_run_of_another_fryer_is_not_gone_on_with(tmp_path: Path) -> None:
+    journalled(tmp_path, most=1)
+    path = tmp_path / "unfinished" / f"{info().run_id}.jsonl"
+    path.write_text(path.read_text().replace(f'"fryer": "{versions()["fryer"]}"', '"fryer": "0.0.1"', 1))
+    with pytest.raises(UsageError, match=r"of Fryer 0.0.1, and this is .*; install that one, or begin a new run"):
+        resume(tmp_path, "1")
+
+
+def test_a_run_that_is_still_going_on_is_not_begun_a_second_time(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, info())
+    with pytest.raises(UsageError, match="that run is still going on"):
+        resume(tmp_path, "1")
+    journal.close()
+    taken = resume(tmp_path, "1")
+    with pytest.raises(UsageError, match="that run is still going on"):
+        resume(tmp_path, "1")
+    os.close(taken.lock)
+    os.close(resume(tmp_path, "1").lock)
+
+
 def test_a_journal_is_gone_once_its_run_is_kept(tmp_path: Path) -> None:
     journalled(tmp_path, most=1)
     discard(tmp_path, info().run_id)
@@ -116,7 +157,7 @@ def test_trials_of_other_results_read_back_too(tmp_path: Path) -> None:
     for trial in fleet.network.trials:
         journal.keep(trial)
     journal.close()
-    known = resume(tmp_path, "1")[1]
+    known = resume(tmp_path, "1").known
     assert known.network is not None
     assert known.network.trials == fleet.network.trials
     assert all(isinstance(trial, Trial) for trial in known.network.trials)
@@ -147,5 +188,5 @@ def test_resume_takes_no_other_nodes(tmp_path: Path) -> None:
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "fryer: --resume goes on as the run began: leave out --nodes and --no-keep\n",
+        "fryer: --resume goes on as the run began: leave out --nodes\n",
     )
