@@ -34,7 +34,7 @@ from trainer.model.built import Built
 from trainer.options import Options
 from trainer.plan import Plan
 from trainer.plan.flops import FORMULA
-from trainer.plan.identity import plan_hash, refuse_edit
+from trainer.plan.identity import plan_hash, refuse_edit, resharded
 from trainer.plan.json_form import to_json
 from trainer.plan.parameters import num_parameters
 from trainer.plan.position import place_of
@@ -115,11 +115,17 @@ class Attempt:
         # what was logged is read before this attempt logs anything
         logged = exchange.from_first(read_past(self._options.run / METRICS) if self._world.rank == 0 else {})
         resumed = resume(
-            self._options.run / self._plan.checkpoints.directory, tiers.local, built, self._device, self._layout
+            self._options.run / self._plan.checkpoints.directory,
+            tiers.local,
+            built,
+            self._device,
+            self._layout,
+            before=self._refuse_edit,
         )
         check_weights(built)
         header = self._header(resumed)
-        self._refuse(header)
+        if self._world.rank == 0:
+            keep_plan(self._options.run, self._plan)
         metrics = self._metrics(header.step)
         metrics.write(self._begins(resumed, header))
         keeper = Keeper(self._plan, tiers, built, self._device, metrics.write)
@@ -176,11 +182,10 @@ class Attempt:
             ledger=ledger,
         )
 
-    def _refuse(self, header: Header) -> None:
+    def _refuse_edit(self, step: int) -> None:
+        """Before a state of `step` is loaded: another model would fail to load it with less to say."""
         if self._home.before is not None:
-            refuse_edit(self._home.before, self._plan, header.step)
-        if self._world.rank == 0:
-            keep_plan(self._options.run, self._plan)
+            refuse_edit(self._home.before, self._plan, step)
 
     def _continuity(self, resumed: Resumed, logged: Mapping[int, Made]) -> Continuity:
         way = way_of(self._laid_out, self._versions)
@@ -197,6 +202,7 @@ class Attempt:
 
     def _begins(self, resumed: Resumed, header: Header) -> RunBegins:
         old = resumed.header.versions if resumed.header else self._versions
+        edits = resharded(self._home.before, self._plan) if self._home.before and resumed.header else []
         return RunBegins(
             run=self._home.run_id,
             attempt=self._home.attempt,
@@ -207,7 +213,7 @@ class Attempt:
             passed_over=resumed.passed,
             layout=self._laid_out,
             versions=self._versions,
-            version_changes=tuple(diff_versions(old, self._versions)),
+            version_changes=(*diff_versions(old, self._versions), *edits),
             num_parameters=num_parameters(self._plan.model),
             flops_formula=FORMULA,
             peak_flops=self._peak_flops(),

@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+import warnings
 
 from trainer import codes
 from trainer.options import Options, parse_options
@@ -15,6 +16,8 @@ from watchdog.vocabulary.errors import FryerError, UsageError
 def run_rank(options: Options, world: World) -> int:
     """Train as that rank; the exit code. What is wrong is said once, by rank 0 where all ranks know it."""
     stop = Stop(_say_line if world.rank == 0 else None)
+    # of what Megatron and torch plan for their own future, and of kernels that aren't installed: nothing to act on
+    warnings.filterwarnings("ignore", module=r"(megatron|torch)\.")
     try:
         plan = load_plan(options.plan)
         from trainer.device.open import open_device  # noqa: PLC0415 - torch, after the plan is known to be right

@@ -1,6 +1,6 @@
 """Where a run goes on: the newest state of any tier that can be believed, put back. Collective over all ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,15 +28,19 @@ class Resumed:
 
 
 def resume(
-    directory: Path, local: LocalTier | None, built: Built, device: Device, layout: Layout, *, most: int | None = None
+    directory: Path,
+    local: LocalTier | None,
+    built: Built,
+    device: Device,
+    layout: Layout,
+    *,
+    before: Callable[[int], None],
 ) -> Resumed:
-    """Put back the newest state that can be used; `most`: none with more steps than that.
+    """Put back the newest state that can be used; `before` is given its step, and may raise, before anything is loaded.
 
     Raises `NothingUsable` where there are some and none can be used.
     """
     candidates = _candidates(directory, local)
-    if most is not None:
-        candidates = [each for each in candidates if each.step <= most]
     while True:
         choice = choose_to_resume(candidates)
         chosen = resume_or_begin(choice)
@@ -45,6 +49,7 @@ def resume(
             return Resumed(header=None, passed=passed)
         problem = _read_back(chosen, local)
         if not problem:
+            before(chosen.step)
             header = _load(chosen, local, built, device, layout)
             return Resumed(header=header, origin=chosen.name, passed=passed)
         candidates = [replace(each, problem=problem) if each is chosen else each for each in candidates]
