@@ -13,23 +13,18 @@ from fryer.collectives.expected import PLATEAU_BYTES, Expectation
 from watchdog.vocabulary.units import show_quantity
 from watchdog.vocabulary.verdicts import Verdict
 
-WARN_OF_OTHERS, FAIL_OF_OTHERS = 0.96, 0.88
-"""Of the median of the other rails: the shares that an H100's limits have of its typical rate, see `fryer.parts`; two
-healthy NDR rails differ by up to 4 % (46 to 48 GB/s, nccl-tests issue 319)."""
-LEAST_RAILS = 3
-"""Of two that differ nobody knows which one is wrong."""
 _CEILING_SLACK = 1.02
 """For clocks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What was concluded of one operation, or of one rail."""
+    """What was concluded of one operation."""
 
     verdict: Verdict
     code: str
     """``at_expected``, ``below_expected``, ``above_ceiling``, ``wrong_sums``, ``no_expectation``, ``too_small``,
-    ``not_measured``; of rails: ``like_others``, ``slow_rail``, ``intermittent_rail``, ``too_few_rails``."""
+    ``not_measured``."""
     message: str
     """One sentence with the figures."""
     evidence: Mapping[str, object] = field(default_factory=dict)
@@ -137,46 +132,6 @@ def _evidence(rows: Sequence[CollectiveRow], found: Plateau, expectation: Expect
         "transport": sorted({row.transport for row in rows if row.transport}),
         **known,
     }
-
-
-def judge_rails(rails: Mapping[int, Sequence[float]]) -> Mapping[int, Judgement]:
-    """Each rail of one pair of nodes against the median of the other rails of that pair.
-
-    `rails` has the bus bandwidth of each repeat in bytes per second by rail: all rails share nodes, so what is slow on
-    one of them only is its GPU, NIC, cable or port. A rail without values is ERROR; one that is slow at times only,
-    WARN.
-    """
-    return {rail: _judge_rail(rail, rails) for rail in rails}
-
-
-def _judge_rail(rail: int, rails: Mapping[int, Sequence[float]]) -> Judgement:
-    own = rails[rail]
-    if not own:
-        return Judgement(verdict=Verdict.ERROR, code="not_measured", message=f"rail {rail} was not measured")
-    others = [median(values) for each, values in rails.items() if each != rail and values]
-    if len(others) + 1 < LEAST_RAILS:
-        return Judgement(
-            verdict=Verdict.INCONCLUSIVE,
-            code="too_few_rails",
-            message=f"rail {rail} reached {_rate(median(own))}, with {len(others)} other rails to hold it against",
-        )
-    usual = median(others)
-    share = median(own) / usual if usual else 1.0
-    evidence: dict[str, object] = {"rail": rail, "values": list(own), "others": usual, "share": share}
-    against = f"{_rate(median(own))}, {100 * share:.0f} % of the {_rate(usual)} of the other {len(others)} rails"
-    if share < WARN_OF_OTHERS:
-        verdict = Verdict.FAIL if share < FAIL_OF_OTHERS else Verdict.WARN
-        return Judgement(verdict=verdict, code="slow_rail", message=f"rail {rail} reached {against}", evidence=evidence)
-    if min(own) < FAIL_OF_OTHERS * usual:
-        return Judgement(
-            verdict=Verdict.WARN,
-            code="intermittent_rail",
-            message=f"rail {rail} reached {against}, and {_rate(min(own))} once",
-            evidence=evidence,
-        )
-    return Judgement(
-        verdict=Verdict.PASS, code="like_others", message=f"rail {rail} reached {against}", evidence=evidence
-    )
 
 
 def _figures(found: Plateau) -> str:

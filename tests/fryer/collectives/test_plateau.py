@@ -5,7 +5,7 @@ from collective_rows import GIGA, row
 
 from fryer.collectives.cases import CollectiveCase, CollectiveRow
 from fryer.collectives.expected import Expectation
-from fryer.collectives.plateau import judge_rails, judge_rows, plateau
+from fryer.collectives.plateau import judge_rows, plateau
 from watchdog.vocabulary.verdicts import Verdict
 
 GIB = 1 << 30
@@ -77,36 +77,3 @@ def test_without_an_expectation_nothing_passes() -> None:
 def test_the_evidence_says_what_carried_it() -> None:
     told = [replace(each, transport="NCCL Ring Simple, NET/IB/GDRDMA") for each in rows(381)]
     assert judge_rows(told, HERE).evidence["transport"] == ["NCCL Ring Simple, NET/IB/GDRDMA"]
-
-
-def rails(*values: float) -> dict[int, tuple[float, ...]]:
-    return {rail: (each * GIGA,) * 3 for rail, each in enumerate(values)}
-
-
-def test_a_rail_is_held_against_the_others_of_its_pair() -> None:
-    judged = judge_rails(rails(47, 47, 46, 23, 47, 48, 44, 47))
-    assert {rail: each.verdict for rail, each in judged.items() if each.verdict is not Verdict.PASS} == {
-        3: Verdict.FAIL,
-        6: Verdict.WARN,
-    }
-    assert judged[3].message == "rail 3 reached 23.0 GB/s, 49 % of the 47.0 GB/s of the other 7 rails"
-
-
-def test_rail_zero_is_a_rail() -> None:
-    judged = judge_rails(rails(20, 47, 47, 47))
-    assert [each.verdict for each in judged.values()] == [Verdict.FAIL, Verdict.PASS, Verdict.PASS, Verdict.PASS]
-
-
-def test_a_rail_that_is_slow_at_times_is_told() -> None:
-    judged = judge_rails({**rails(47, 47, 47), 3: (47 * GIGA, 20 * GIGA, 47 * GIGA)})
-    assert (judged[3].verdict, judged[3].code) == (Verdict.WARN, "intermittent_rail")
-    assert "20.0 GB/s once" in judged[3].message
-
-
-def test_two_rails_that_differ_settle_nothing() -> None:
-    assert {each.verdict for each in judge_rails(rails(47, 20)).values()} == {Verdict.INCONCLUSIVE}
-
-
-def test_a_rail_without_values_is_an_error() -> None:
-    judged = judge_rails({**rails(47, 47, 47), 3: ()})
-    assert (judged[3].verdict, judged[0].verdict) == (Verdict.ERROR, Verdict.PASS)
