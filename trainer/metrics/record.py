@@ -117,6 +117,7 @@ class CommandEnded:
     code: int | None
     """Exit status; negative: ended by that signal. None: it did not run, see `problem`."""
     seconds: float = 0.0
+    """Until its end was seen: at most a step more than it took."""
     log: str = ""
     """File with all that it said."""
     problem: str = ""
