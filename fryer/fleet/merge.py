@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fryer.collectives.swept import INSIDE
 from fryer.evidence import NodeEvidence, NodeVerdict, Reason
@@ -77,7 +77,7 @@ def merge(info: RunInfo, seconds: float, gathered: Gathered, own: Mapping[str, N
             [
                 *_of_end(gathered.ended.get(each.node)),
                 *inside.get(each.node, ()),
-                *_of_network(by_node.get(each.node), info.plan),
+                *_of_network(by_node.get(each.node), info.plan, own.get(each.node)),
             ],
         )
         for each in evidence
@@ -152,19 +152,34 @@ def _of_end(ended: Ended | None) -> list[Reason]:
     ]
 
 
-def _of_network(finding: NodeFinding | None, plan: Plan) -> list[Reason]:
+def _of_network(finding: NodeFinding | None, plan: Plan, own: NodeVerdict | None) -> list[Reason]:
     if finding is None:
         return []
     partners = finding.evidence.get("partners")
     nodes = [finding.node, *(partners if isinstance(partners, Mapping) else ())]
     words = ["fryer", "run", "--nodes", ",".join(nodes), *(["--simulate", plan.scenario] if plan.scenario else [])]
-    return [
-        Reason(
-            code=finding.code,
-            verdict=finding.verdict,
-            message=finding.proof,
-            evidence=finding.evidence,
-            remedy=_REMEDIES.get(finding.code, ""),
-            repeat=shlex.join(words) if len(nodes) > 1 else "",
-        )
-    ]
+    reason = Reason(
+        code=finding.code,
+        verdict=finding.verdict,
+        message=finding.proof,
+        evidence=finding.evidence,
+        remedy=_REMEDIES.get(finding.code, ""),
+        repeat=shlex.join(words) if len(nodes) > 1 else "",
+    )
+    return [excuse_unsteady(reason, own)]
+
+
+def excuse_unsteady(reason: Reason, own: NodeVerdict | None) -> Reason:
+    """``intermittent_network`` of a node whose processors others used becomes ``busy_host``, and a FAIL INCONCLUSIVE:
+    gloo's ranks wait for a turn on them as for a link that flaps. Only processors are called busy, so never a GPU."""
+    found = [each for device in own.devices for each in device.reasons if each.code == "busy_host"] if own else []
+    if reason.code != "intermittent_network" or not found:
+        return reason
+    return replace(
+        reason,
+        code="busy_host",
+        verdict=Verdict.INCONCLUSIVE if reason.verdict is Verdict.FAIL else reason.verdict,
+        message=f"{reason.message}; but {found[0].message}: this machine is too busy to tell",
+        evidence={**reason.evidence, "instead_of": reason.code},
+        remedy=found[0].remedy,
+    )
