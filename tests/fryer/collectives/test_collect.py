@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import psutil
 import pytest
@@ -150,12 +150,11 @@ def test_a_member_that_never_comes_is_named_by_all_others() -> None:
 
 
 def test_a_member_that_comes_late_is_waited_for_and_nobody_is_lost() -> None:
-    patience = replace(QUICK, silence_seconds=4.0)
     what = order("a", "b")
-    with lone(what, patience, "a") as first:
+    with lone(what, QUICK, "a") as first:
         first.wait_for("waiting for 2 nodes")
-        time.sleep(2 * patience.silence_seconds + 1)
-        second = run_collect(what, "b", lambda _: None, patience=patience)
+        time.sleep(2 * QUICK.silence_seconds + 1)
+        second = run_collect(what, "b", lambda _: None, patience=QUICK)
         answer = first.answer()
     assert (answer.problem, answer.missing, len(answer.rows)) == ("", (), 1)
     assert second == Collected(node="b", order="order-1")
