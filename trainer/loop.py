@@ -93,6 +93,10 @@ class Loop:
 
     def go(self, until: int) -> int:
         """Until `until` is done, or all agree to stop."""
+        if (step := self._run.header.step + 1) <= until:
+            # text is prepared once, which is not to be taken for the pace of a step
+            place = place_of(self._plan, step)
+            self._enter(step, place, self._plan.stages[place.stage])
         while (step := self._run.header.step + 1) <= until:
             if self._num_vetoes > MOST_VETOES:
                 return self._end(codes.PERSON, f"{self._num_vetoes} steps in a row could not be taken")
