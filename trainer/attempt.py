@@ -188,7 +188,7 @@ class Attempt:
             refuse_edit(self._home.before, self._plan, step)
 
     def _continuity(self, resumed: Resumed, logged: Mapping[int, Made]) -> Continuity:
-        way = way_of(self._laid_out, self._versions)
+        way = way_of(self._laid_out, self._versions) if self._device.is_deterministic else ""
         old, before = resumed.header, self._home.before
         if old is None or before is None:
             return Continuity(logged={}, from_step=0, way=way)

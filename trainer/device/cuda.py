@@ -28,6 +28,7 @@ class Cuda(Generators):
     def __init__(self, index: int) -> None:
         """The GPU with that index among those this process sees."""
         self.torch_device = torch.device("cuda", index)
+        self.is_deterministic = torch.are_deterministic_algorithms_enabled()
         self._name = torch.cuda.get_device_name(index)
 
     def rng_state(self) -> Mapping[str, Any]:

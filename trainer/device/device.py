@@ -14,6 +14,9 @@ class Device(Protocol):
     backend: str
     """``gloo`` or ``nccl``."""
     torch_device: torch.device
+    is_deterministic: bool
+    """Equal work gives equal bits. Not so on GPUs, where sums of attention's backward pass and of NCCL have no fixed
+    order, unless torch is told to use deterministic algorithms."""
 
     def seed(self, seed: int, *, tensor_rank: int, pipeline_rank: int) -> None:
         """Seed Python's, numpy's, torch's and Megatron's generators: TP ranks differ where weights are sharded, and

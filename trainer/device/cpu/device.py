@@ -13,6 +13,7 @@ class Cpu(Generators):
     kind = "cpu"
     backend = "gloo"
     torch_device = torch.device("cpu")
+    is_deterministic = True
 
     def synchronize(self) -> None:
         """Nothing is queued."""
