@@ -1,16 +1,16 @@
-"""A rank of a tiny training that saves and loads as it is told: the program of the tests of checkpoints.
+"""A rank of a tiny training that saves and loads as it is told: the processes of the tests of checkpoints.
 
-Run as ``python checkpoint_ranks.py JSON``. The JSON names rank, world, port, the plan's parts that matter and ``ops``,
-done in order; what an op finds is printed as one JSON line. Batches are a function of the step's number.
+`main` is told rank, world, port, the plan's parts that matter and ``ops``, done in order; what an op finds goes through
+a pipe as JSON. Batches are a function of the step's number.
 """
 
 import json
 import multiprocessing
 import os
 import signal
-import sys
 import time
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,21 @@ def plan_of(given: dict[str, Any]):
 @dataclass
 class Rank:
     given: dict[str, Any]
+    answers: Connection
     step: int = 0
     losses: dict[int, float] = field(default_factory=dict)
 
+    def say(self, found: dict[str, Any]) -> None:
+        self.answers.send_bytes(json.dumps(found).encode())
+
     def start(self) -> None:
-        from trainer.device.open import open_device
+        from checkpoint_preload import device
+
         from trainer.device.parallel import start_parallel
 
         given = self.given
         self.plan = plan_of(given)
-        self.device = open_device("cpu")
+        self.device = device
         self.layout = start_parallel(
             self.device,
             self.plan.parallel,
@@ -209,6 +214,11 @@ class Rank:
         found = digests(self.built, self.device.rng_state())
         return {"weights": found.weights, "optimizer": found.optimizer, "rng": found.rng}
 
+    def op_cpu(self):
+        import time
+
+        return time.process_time()
+
     def op_logits(self):
         """Of the next step's first sequence; world 1."""
         import torch
@@ -235,7 +245,7 @@ class Rank:
 
         def slow(stream, raw):
             raw.flush()
-            say({"writing": raw.name})
+            self.say({"writing": raw.name})
             time.sleep(seconds)
             return close(stream, raw)
 
@@ -262,22 +272,14 @@ def row(saved) -> dict[str, Any]:
     }
 
 
-def say(found: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    given = json.loads(sys.argv[1])
-    rank = Rank(given)
+def main(given: dict[str, Any], answers: Connection, errors: str) -> None:
+    handle = os.open(errors, os.O_WRONLY)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    rank = Rank(given, answers)
     rank.start()
     for name, *arguments in given["ops"]:
-        found = getattr(rank, f"op_{name}")(*arguments)
-        say({"op": name, "found": found})
+        rank.say({"op": name, "found": getattr(rank, f"op_{name}")(*arguments)})
     from trainer.device.parallel import stop_parallel
 
     stop_parallel()
-
-
-if __name__ == "__main__":
-    main()

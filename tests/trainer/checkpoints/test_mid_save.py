@@ -1,6 +1,5 @@
 """What happens in the middle of a save: the trainer is killed, the disk is full, the writer dies."""
 
-import json
 import os
 import random
 import signal
@@ -8,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from checkpoint_runs import run, start
+from checkpoint_runs import finish, run, start
 
 from trainer.checkpoints.find import choose_to_resume
 from trainer.checkpoints.listing import list_durable, read_latest
@@ -25,21 +24,19 @@ SIZES_BYTES = {"durable": 800_000, "node-local": 450_000}
 def test_a_trainer_that_is_killed_in_mid_save_leaves_the_last_whole_one(tmp_path, is_async):
     """The second save is cut while one of its files is being written; its writer ends with the trainer."""
     ops = [["train", 1], ["save", False], ["digest"], ["slow_writer", 0.4], ["train", 1], ["save", is_async]]
-    (process,) = start(tmp_path, [*ops, ["train", 50, 0.1]])
-    assert process.stdout is not None
-    wanted = random.Random(int(is_async)).randrange(4)
+    (started,) = start(tmp_path, [*ops, ["train", 50, 0.1]])
+    left = random.Random(int(is_async)).randrange(4)
     digest = {}
-    for line in process.stdout:
-        row = json.loads(line)
+    for row in started.rows():
         if row.get("op") == "digest":
             digest = row["found"]
         if "writing" in row:
-            wanted -= 1
-            if wanted < 0:
+            left -= 1
+            if left < 0:
                 break
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.communicate()
+    os.kill(started.process.pid, signal.SIGKILL)
+    (found,) = finish([started])
+    assert found.exit_code == -signal.SIGKILL
 
     states = [(each.step, each.status.state) for each in list_durable(tmp_path)]
     assert states == [(1, State.COMPLETE), (2, State.WRITING)]
