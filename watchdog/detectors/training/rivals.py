@@ -116,13 +116,13 @@ class ZClip:
             self.first.append(value)
             if len(self.first) == 25:
                 self.mean = sum(self.first) / 25
-                self.variance = sum((each - self.mean) ** 2 for each in self.first) / 25
+                self.variance = sum((each - self.mean) * (each - self.mean) for each in self.first) / 25
             return False
         deviation = sqrt(self.variance) if self.variance > 0 else 1e-6
         z = (value - self.mean) / deviation
         fed = self.mean + 2.5 * deviation / (z / 2.5) if z > 2.5 else value
         self.mean = 0.97 * self.mean + 0.03 * fed
-        self.variance = 0.97 * self.variance + 0.03 * (fed - self.mean) ** 2
+        self.variance = 0.97 * self.variance + 0.03 * (fed - self.mean) * (fed - self.mean)
         return z > 2.5
 
 

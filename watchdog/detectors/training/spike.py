@@ -65,7 +65,7 @@ class Limits:
 class Channel(Kept):
     """One number of a step against its own level. `z` and `value` are those of the newest point."""
 
-    KEPT = ("level", "held")
+    KEPT = ("level", "held", "before", "peak")
 
     def __init__(self, level: Level, num_held: int, *, is_ratio: bool) -> None:
         """`is_ratio`: z is of the logarithm, as fits a norm; else of the number itself over its level."""
@@ -74,6 +74,8 @@ class Channel(Kept):
         self.is_ratio = is_ratio
         self.value: float | None = None
         self.excess = self.z = 0.0
+        self.before = self.peak = 0.0
+        """Level when the event opened, and the highest since, as logarithms."""
 
     def look(self, raw: float | None) -> None:
         """Measure a new one. Below the level z is 0; what is absent, not positive or not finite takes no part."""
@@ -91,17 +93,28 @@ class Channel(Kept):
         if self.value is not None:
             self.level.accept(self.value)
 
+    def begin(self) -> None:
+        """An event opens: remember where the level was."""
+        self.before = self.peak = self.level.base.median
+
     def hold(self) -> None:
-        """It was not: keep it for the breaker alone."""
+        """It was not in order: keep it for the breaker alone."""
         if self.value is not None:
             self.held.append(self.value)
+            self.peak = max(self.peak, self.value)
+
+    def figures(self, name: str) -> dict[str, float]:
+        """Level before and peak since, as they were logged; nothing where it never was."""
+        if not self.level.count:
+            return {}
+        return {f"{name}_before": exp(min(self.before, 700.0)), f"{name}_peak": exp(min(self.peak, 700.0))}
 
 
 class Spike(Kept):
     """The detector, of loss and norms together."""
 
     KEPT = ("loss", "norm", "update", "start", "onset", "last", "high", "total", "calm", "back", "peak_z", "metric",
-            "before", "before_norm", "peak", "peak_norm", "shape", "is_grave", "is_settling", "is_rising",
+            "shape", "is_grave", "is_settling", "is_rising",
             "settling_from", "leads", "withheld")  # fmt: skip
 
     def __init__(self, limits: Limits) -> None:
@@ -114,7 +127,7 @@ class Spike(Kept):
         self.update = Channel(Level(*norm), held, is_ratio=True)
         self.start: int | None = None
         self.onset = self.last = self.high = self.total = self.calm = self.back = 0
-        self.before = self.before_norm = self.peak = self.peak_norm = self.peak_z = 0.0
+        self.peak_z = 0.0
         self.metric = self.shape = ""
         self.is_grave = self.is_settling = self.is_rising = False
         self.settling_from = 0.0
@@ -207,8 +220,8 @@ class Spike(Kept):
         self.metric, self.shape = metric, "one_step"
         self.high = self.total = self.calm = self.back = 0
         self.peak_z, self.is_grave, self.is_settling, self.is_rising = 0.0, False, False, False
-        self.before, self.before_norm = self.loss.level.base.median, self.norm.level.base.median
-        self.peak, self.peak_norm = self.before, self.before_norm
+        for channel in (self.loss, self.norm, self.update):
+            channel.begin()
         self._extend(step)
         return [self._finding(None)]
 
@@ -219,10 +232,6 @@ class Spike(Kept):
         if self.loss.z > self.limits.loss_z:
             self.metric = "loss"
         self.peak_z = max(self.peak_z, self.loss.z, self.norm.z, self.update.z)
-        if self.loss.value is not None:
-            self.peak = max(self.peak, self.loss.value)
-        if self.norm.value is not None:
-            self.peak_norm = max(self.peak_norm, self.norm.value)
 
     def _go_on(self, step: int) -> list[TrainingFinding]:
         if self.is_out:
@@ -231,7 +240,7 @@ class Spike(Kept):
         self.calm += 1
         if not self.is_settling:
             return self._over() if self.calm >= self.limits.calm_points else []
-        near = self.before + self.limits.calm_z * self.loss.level.noise
+        near = self.loss.before + self.limits.calm_z * self.loss.level.noise
         self.back = self.back + 1 if self.loss.value is not None and self.loss.value < near else 0
         if self.back >= self.limits.grave_points:
             self.shape = "plateau"
@@ -244,7 +253,7 @@ class Spike(Kept):
         rise, self.settling_from = level - self.settling_from, level
         if not self._is_rise(rise):
             return self._over()
-        self.calm, self.last, self.peak = 0, step, max(self.peak, level)
+        self.calm, self.last, self.loss.peak = 0, step, max(self.loss.peak, level)
         was, self.is_rising = self.is_rising, True
         return [] if was else [self._finding(None)]
 
@@ -290,14 +299,13 @@ class Spike(Kept):
         evidence: dict[str, object] = {
             "num_points": self.total,
             "z": round(min(self.peak_z, 1e9), 2),
-            "loss_before": _exp(self.before) if self.loss.level.count else None,
-            "loss_peak": _exp(self.peak) if self.loss.level.count else None,
-            "grad_norm_before": _exp(self.before_norm) if self.norm.level.count else None,
-            "grad_norm_peak": _exp(self.peak_norm) if self.norm.level.count else None,
             "lead_steps": self.start - self.onset,
+            **self.loss.figures("loss"),
+            **self.norm.figures("grad_norm"),
+            **self.update.figures("update_norm"),
         }
-        of, peak = ("loss_before", "loss_peak") if self.metric == "loss" else ("grad_norm_before", "grad_norm_peak")
-        figures = f" from {evidence[of]:.4g} to {evidence[peak]:.4g}" if evidence[of] is not None else ""
+        before, peak = (evidence.get(f"{self.metric}_{word}") for word in ("before", "peak"))
+        figures = f" from {before:.4g} to {peak:.4g}" if before is not None else ""
         how = {
             "one_step": "one logged step",
             "plateau": f"{self.total} logged steps",
@@ -315,8 +323,3 @@ class Spike(Kept):
             message=f"{name} jumped{figures} at step {self.start} ({evidence['z']} robust deviations): {how}",
             evidence=evidence,
         )
-
-
-def _exp(value: float) -> float:
-    """Back from the logarithm, and never past what a float holds."""
-    return exp(min(value, 700.0))
