@@ -136,6 +136,29 @@ class WatchLog:
                     break
         return list(found.values())[:limit]
 
+    def trainings(self) -> list[str]:
+        """Names of all runs that told something, in order of their first word."""
+        with self._asking() as connection:
+            return list(connection.scalars(select(TRAINING.c.name).order_by(TRAINING.c.id)))
+
+    def every_step(self, run: str) -> Iterator[Step]:
+        """Every step of `run` that is kept, as they came, a block in memory at a time.
+
+        A step that was done again is there again. Of past hours one rank of each step is kept.
+        """
+        newest = -1
+        while True:
+            with self._asking() as connection:
+                wanted = (STEP_BLOCK.c.training_id == _training_id(run)) & (STEP_BLOCK.c.id > newest)
+                block = connection.execute(
+                    select(STEP_BLOCK.c.id, STEP_BLOCK.c.steps).where(wanted).order_by(STEP_BLOCK.c.id).limit(1)
+                ).first()
+                found = () if block is None else unpack_steps(block.steps, run)
+            if block is None:
+                return
+            newest = block.id
+            yield from found
+
     def checkpoints(self, run: str, limit: int) -> list[Checkpoint]:
         """The newest `limit` changes of state of checkpoints of `run`, oldest first."""
         with self._asking() as connection:
