@@ -11,6 +11,7 @@ from trainer.device.open import open_device  # noqa: E402
 torch.set_num_threads(1)
 device = open_device("cpu")
 
+import trainer.checkpoints.planning  # noqa: E402
 import trainer.checkpoints.sharded  # noqa: E402
 import trainer.model.apply  # noqa: E402
 import trainer.model.build  # noqa: E402

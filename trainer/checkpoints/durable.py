@@ -25,7 +25,7 @@ from trainer.device.device import Device
 from trainer.plan.words import Plan
 
 if TYPE_CHECKING:
-    from trainer.checkpoints.sharded import Planned, Planner
+    from trainer.checkpoints.planning import Planned, Planner
 
 PLAN, TOKENIZER = "plan.json", "tokenizer.json"
 """Copies that make a checkpoint usable without its run."""
@@ -140,19 +140,19 @@ class DurableSaver:
         return found
 
     def _take(self, saving: _Saving, tensors: Tensors) -> None:
-        from trainer.checkpoints import sharded  # noqa: PLC0415 - Megatron, after the device is open
-        from trainer.model.state import force_param_sync, sharded_state  # noqa: PLC0415 - the same
+        from trainer.checkpoints import planning, sharded  # noqa: PLC0415 - Megatron, after the device is open
+        from trainer.model.state import force_param_sync  # noqa: PLC0415 - the same
 
         if self._planner is None:
-            self._planner = sharded.Planner()
+            self._planner = planning.Planner()
         force_param_sync(tensors.built)
-        planned = self._planner.plan(sharded_state(tensors.built, is_loading=False), saving.directory)
+        planned = self._planner.plan(tensors.built, saving.directory)
         saving.planned = planned
         texts = {rng.file_name(**sharded.coordinates()): rng.to_text(tensors.rng)}
         objects: dict[str, Any] = {}
         if exchange.rank() == 0:
             texts |= self._texts
-            objects[sharded.COMMON] = planned.common
+            objects[planning.COMMON] = planned.common
         share = Share(
             directory=saving.directory,
             buckets=planned.buckets,
@@ -202,10 +202,10 @@ class DurableSaver:
         return None, problem, 0
 
     def _seal(self, saving: _Saving, gathered: list[Written]) -> tuple[Path, int]:
-        from trainer.checkpoints import sharded  # noqa: PLC0415 - Megatron, after the device is open
+        from trainer.checkpoints import planning  # noqa: PLC0415 - Megatron, after the device is open
 
         assert saving.planned is not None
-        names = sharded.finish(saving.planned, [written.results for written in gathered], saving.directory)
+        names = planning.finish(saving.planned, [written.results for written in gathered], saving.directory)
         files: dict[str, FileEntry] = {name: entry_of(saving.directory / name) for name in names}
         for written in gathered:
             files |= written.files

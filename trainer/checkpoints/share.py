@@ -35,7 +35,7 @@ class Share:
 
     directory: Path
     buckets: Sequence[Any] = ()
-    """Megatron's: (path, name, (byte items, tensor items)), on the processor's side."""
+    """Each (path, name, (byte items, tensor items)), on the processor's side; tensors may be views of live ones."""
     transforms: Any = None
     """Of torch's writer."""
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -82,6 +82,9 @@ def write(share: Share) -> Written:
 
 
 def _write(share: Share, stream: HashingStream, name: str, item: Any, data: Any) -> Any:
+    # torch.save would write all of the memory that a view is a view of
+    if isinstance(data, torch.Tensor) and data.untyped_storage().nbytes() != data.nbytes:
+        data = data.clone()
     return _write_item(
         share.transforms,
         cast("Any", stream),
