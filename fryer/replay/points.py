@@ -79,10 +79,9 @@ class Maker:
             return []
         if self.batch is not None:
             values["batch"] = str(cells[self.batch] or "")
-        items: list[Item] = [(run, Point(step=step, **values))]
-        if self.layout.sources and (losses := self._parts(cells, times=False)):
-            items.append((run, SourceLosses(step=step, losses=losses)))
-        return items
+        point: Item = (run, Point(step=step, **values))
+        losses = self._parts(cells, times=False) if self.layout.sources else {}
+        return [(run, SourceLosses(step=step, losses=losses)), point] if losses else [point]
 
     def _parts(self, cells: Sequence[Any], *, times: bool) -> dict[str, float]:
         found = {}

@@ -69,6 +69,9 @@ class TrainerRecords:
         for name, mark in _SLOW.items():
             if times.get(name, 0.0) > _SLOW_RATIO * (values["seconds"] or 0.0):
                 yield self.run, Mark(kind=mark, start=step)
+        losses = {name: loss for name, each in dict(record.get("losses") or {}).items() if (loss := number(each))}
+        if losses:
+            yield self.run, SourceLosses(step=step, losses=losses)
         self.reading.columns |= _COLUMNS
         yield (
             self.run,
@@ -81,6 +84,3 @@ class TrainerRecords:
                 **values,
             ),
         )
-        losses = {name: loss for name, each in dict(record.get("losses") or {}).items() if (loss := number(each))}
-        if losses:
-            yield self.run, SourceLosses(step=step, losses=losses)

@@ -14,7 +14,7 @@ class Unreadable(FryerError):  # noqa: N818 - a fact about a file, told in one s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLosses:
-    """Losses of one step by source of data, for telling which source a spike came from. Follows the step's `Point`."""
+    """Losses of one step by source of data: which of them does a spike come from? Goes before the step's `Point`."""
 
     step: int
     losses: Mapping[str, float]

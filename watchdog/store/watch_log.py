@@ -136,6 +136,12 @@ class WatchLog:
                     break
         return list(found.values())[:limit]
 
+    def subjects(self) -> list[Subject]:
+        """Everything that was ever read or found fault with."""
+        with self._asking() as connection:
+            rows = connection.execute(select(SUBJECT.c.node, SUBJECT.c.kind, SUBJECT.c.name).order_by(SUBJECT.c.id))
+            return [Subject(row.node, row.kind, row.name) for row in rows]
+
     def trainings(self) -> list[str]:
         """Names of all runs that told something, in order of their first word."""
         with self._asking() as connection:
