@@ -68,6 +68,7 @@ def page(real: list[Curve], made_up: list[Curve]) -> str:
             _versus(curves, is_of_loss=False),
             _by_kind(curves),
         ]
+    parts.append(_tail(made_up))
     parts.append("## Missed and made up by ours, captured curves\n\n" + _faults(real))
     parts.append("## Cost\n\n" + _cost(made_up))
     return "\n".join(parts)
@@ -136,6 +137,13 @@ def _by_kind(curves: list[Curve]) -> str:
     ]
     lines += [f"| {name} | " + " | ".join(_figures(score)) + " |" for name, score in scores.items()]
     return "\n".join(lines) + "\n"
+
+
+def _tail(curves: list[Curve]) -> str:
+    heavy = [curve for curve in curves if curve.name == "clean-heavy"]
+    said = sum(len(ours(curve)[0]) for curve in heavy)
+    rate = _rate(said, sum(len(curve.points) for curve in heavy))
+    return f"Of clean curves with heavy tails, the tail itself (beyond 4.5 deviations, doubtful above): told {rate}.\n"
 
 
 def _faults(curves: list[Curve]) -> str:
