@@ -105,7 +105,8 @@ def _figure(run: Run, metric: str, told: Sequence[Told]) -> Figure:
 def _trace(name: str, x: Sequence[int], y: Sequence[float], colour: str, width: float) -> dict[str, object]:
     values = [value if isfinite(value) else None for value in y]
     return {
-        "type": "scattergl" if len(x) > 1000 else "scatter",
+        # Not scattergl: a page must open where there is no WebGL, and a line has at most some thousand points.
+        "type": "scatter",
         "mode": "lines",
         "name": name,
         "x": list(x),

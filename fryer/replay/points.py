@@ -57,11 +57,29 @@ class Maker:
             for place in layout.numbers
         )
 
+        plain = not (self.is_ranked or self.batch is not None or layout.sources or layout.times)
+        self.floats = tuple((name, index) for name, index, factor, is_whole in self.places if not is_whole)
+        steps = [index for name, index, _, _ in self.places if name == "step"]
+        has_factor = any(factor != 1.0 for _, _, factor, _ in self.places)
+        is_quick = plain and len(steps) == 1 and len(self.floats) + 1 == len(self.places) and not has_factor
+        self.quick_step = steps[0] if is_quick else None
+
     def make(self, cells: Sequence[Any]) -> list[Item]:
         """The point of a row, and its losses by source; nothing for a row that has no value.
 
         Raises ValueError for a cell that is no number, IndexError for a row that is too short.
         """
+        if self.quick_step is None:
+            return self._make(cells)
+        try:
+            # Nearly every row of a long table is a step and plain numbers: this halves what reading one costs.
+            values: dict[str, Any] = {name: float(cells[at]) for name, at in self.floats}
+            point = Point(step=int(cells[self.quick_step]), **values)
+        except (ValueError, TypeError):
+            return self._make(cells)
+        return [("" if self.run is None else str(cells[self.run]), point)]
+
+    def _make(self, cells: Sequence[Any]) -> list[Item]:
         values: dict[str, Any] = {}
         for name, index, factor, is_whole in self.places:
             value = progress(cells[index]) if is_whole else number(cells[index])

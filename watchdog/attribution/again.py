@@ -122,10 +122,15 @@ class _Count:
 def _count(family: str, own: Launch, other: Launch) -> _Count:
     mine = [each for each in own.findings if family_of(each) == family and _is_seen(each, other)]
     theirs = [each for each in other.findings if family_of(each) == family]
-    windows = _Windows(theirs, _slack(family, own, other), is_level=family in _LEVELS)
-    hits = sum(windows.at(each) is not None for each in mine)
     within = (max(own.first, other.first), min(own.last, other.last))
-    chance = _tail(len(mine), hits, _coverage(mine, windows, within))
+    slack = _slack(family, own, other)
+    most = 0 if family in _LEVELS else 2 * slack
+    chances = []
+    # Twice: of few events exact hits say more than near ones, of many thinned ones the reverse.
+    for windows in (_Windows(theirs, 0, most), _Windows(theirs, slack, most)):
+        hits = sum(windows.at(each) is not None for each in mine)
+        chances.append(_tail(len(mine), hits, _coverage(mine, windows, within)))
+    chance = min(1.0, len(chances) * min(chances))
     return _Count(hits, len(mine), chance, sum(_is_seen(each, own) for each in theirs), windows)
 
 
@@ -155,9 +160,9 @@ def _slack(family: str, own: Launch, other: Launch) -> int:
 class _Windows:
     """The steps of another launch's events, widened on both sides and merged."""
 
-    def __init__(self, findings: Sequence[TrainingFinding], slack: int, *, is_level: bool) -> None:
-        self.is_level = is_level
-        spans = sorted((each.start - slack, (each.start if is_level else each.last) + slack) for each in findings)
+    def __init__(self, findings: Sequence[TrainingFinding], slack: int, most: int) -> None:
+        self.most = most
+        spans = sorted((each.start - slack, self.last(each) + slack) for each in findings)
         self.spans: list[tuple[int, int]] = []
         for first, last in spans:
             if self.spans and first <= self.spans[-1][1]:
@@ -167,9 +172,13 @@ class _Windows:
         self.starts = sorted(each.start for each in findings)
         self.ends = [last for _, last in self.spans]
 
+    def last(self, finding: TrainingFinding) -> int:
+        """End of what is compared of an event: its begin, for one that lasts meets everything some time."""
+        return min(finding.last, finding.start + self.most)
+
     def at(self, finding: TrainingFinding) -> int | None:
         """Where an event came again; None where it did not."""
-        last = finding.start if self.is_level else finding.last
+        last = self.last(finding)
         index = bisect_left(self.ends, finding.start)
         if index == len(self.spans) or self.spans[index][0] > last:
             return None
@@ -181,7 +190,7 @@ class _Windows:
 def _coverage(mine: Sequence[TrainingFinding], windows: _Windows, within: tuple[int, int]) -> float:
     """Probability that an event of this launch's usual length meets a window by chance."""
     first, last = within
-    lengths = sorted(0 if windows.is_level else each.last - each.start for each in mine)
+    lengths = sorted(windows.last(each) - each.start for each in mine)
     usual = lengths[len(lengths) // 2] if lengths else 0
     covered = sum(
         max(0, min(end, last) - max(begin - usual, first) + 1)

@@ -23,6 +23,8 @@ from watchdog.detectors.training.words import TrainingFinding
 NOT_KNOWN = "not known"
 OF_THROUGHPUT = frozenset({"drop", "shift", "drift"})
 OF_LOSS = frozenset({"spike", "divergence", "nonfinite"})
+LEAST_OTHERS = 3
+"""Fewer are no habit (ours)."""
 OFTEN = 1 / 3
 """As often: from this share of a launch's own events on (ours)."""
 _SOFTWARE_PHASES = frozenset({"gc", "checkpoint", "eval", "evaluation", "optimizer", "other"})
@@ -116,7 +118,7 @@ def _again(finding: TrainingFinding, again: Again, phase: str) -> list[Cause]:
 
 
 def _not_again(finding: TrainingFinding, again: Again, phase: str) -> list[Cause]:
-    if not again.is_rewind and again.num_others >= max(2.0, OFTEN * again.total):
+    if not again.is_rewind and again.num_others >= max(LEAST_OTHERS, OFTEN * again.total):
         return _elsewhere(finding, again)
     first, last = again.steps
     steps = f"step {first}" if first == last else f"steps {first} to {last}"
