@@ -8,6 +8,7 @@ as a `Saved` with its problem: training goes on.
 import shutil
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -47,6 +48,15 @@ class Saved:
     """Why it failed; empty: it did not."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What rank 0 made of it."""
+
+    path: Path | None = None
+    num_bytes: int = 0
+    problem: str = ""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Saving:
     """A save under way."""
@@ -58,9 +68,16 @@ class _Saving:
     planned: "Planned | None" = None
     writer: BackgroundWriter | None = None
     written: Written | None = None
+    is_sealing: bool = False
+    """All ranks have written; rank 0 makes a checkpoint of it."""
+    sealing: "Future[_Outcome] | None" = None
+    """On rank 0."""
     stalled_seconds: float = 0.0
 
     def is_done(self) -> bool:
+        """Whether this rank waits for nothing in its phase."""
+        if self.is_sealing:
+            return self.sealing is None or self.sealing.done()
         return self.writer is None or self.writer.is_done()
 
     def result(self) -> Written:
@@ -92,6 +109,7 @@ class DurableSaver:
         self._saving: _Saving | None = None
         self._ended: list[Saved] = []
         self._remover = Remover()
+        self._sealer = ThreadPoolExecutor(1, thread_name_prefix="fryer-seal")
 
     @property
     def is_saving(self) -> bool:
@@ -111,14 +129,20 @@ class DurableSaver:
             self._take(saving, tensors)
         self._saving = saving
         saving.stalled_seconds = time.monotonic() - began
-        if not self._is_async or problem:
+        if not self._is_async:
             self._end_current()
 
     def poll(self) -> list[Saved]:
-        """Saves that have ended since the last call. Blocks no longer than one small all-reduce, or, at the end of a
-        save, than writing its metadata takes."""
-        if self._saving and exchange.is_everywhere(self._saving.is_done(), self._device.torch_device):
-            self._end_current()
+        """Saves that have ended since the last call. Waits for no disk: one small all-reduce while a save is under way,
+        and twice a save the ranks' word on what they wrote."""
+        saving = self._saving
+        if saving and exchange.is_everywhere(saving.is_done(), self._device.torch_device):
+            if saving.is_sealing:
+                self._end_current()
+            else:
+                began = time.monotonic()
+                self._start_sealing(saving)
+                saving.stalled_seconds += time.monotonic() - began
         ended, self._ended = self._ended, []
         return ended
 
@@ -165,41 +189,45 @@ class DurableSaver:
         else:
             saving.written = write(share)
 
+    def _start_sealing(self, saving: _Saving) -> None:
+        saving.is_sealing = True
+        gathered = exchange.to_first(saving.result())
+        if gathered is not None:
+            saving.sealing = self._sealer.submit(self._conclude, saving, gathered)
+
     def _end_current(self) -> None:
         saving, self._saving = self._saving, None
         if saving is None:
             return
         began = time.monotonic()
-        gathered = exchange.to_first(saving.result())
-        path, problem, num_bytes = None, "", 0
-        if gathered is not None:
-            path, problem, num_bytes = self._conclude(saving, gathered)
-        path, problem, num_bytes = exchange.from_first((path, problem, num_bytes))
+        if not saving.is_sealing:
+            self._start_sealing(saving)
+        outcome: _Outcome = exchange.from_first(saving.sealing.result() if saving.sealing else None)
         now = time.monotonic()
         self._ended.append(
             Saved(
                 step=saving.header.step,
-                path=path,
-                stalled_seconds=saving.stalled_seconds + now - began if self._is_async else now - saving.began,
+                path=outcome.path,
+                stalled_seconds=saving.stalled_seconds + now - began,
                 total_seconds=now - saving.began,
-                num_bytes=num_bytes,
-                problem=problem,
+                num_bytes=outcome.num_bytes,
+                problem=outcome.problem,
             )
         )
 
-    def _conclude(self, saving: _Saving, gathered: list[Written]) -> tuple[Path | None, str, int]:
-        """On rank 0: make a checkpoint of it, or take all of it away."""
+    def _conclude(self, saving: _Saving, gathered: list[Written]) -> _Outcome:
+        """On rank 0, beside training: make a checkpoint of it, or take all of it away."""
         problem = "; ".join(
             f"rank {rank}: {written.problem}" for rank, written in enumerate(gathered) if written.problem
         )
         if not problem:
             try:
                 path, num_bytes = self._seal(saving, gathered)
-                return path, "", num_bytes
+                return _Outcome(path=path, num_bytes=num_bytes)
             except OSError as error:
                 problem = f"{error.filename or saving.directory} can't be written ({error.strerror})"
         shutil.rmtree(saving.directory, ignore_errors=True)
-        return None, problem, 0
+        return _Outcome(problem=problem)
 
     def _seal(self, saving: _Saving, gathered: list[Written]) -> tuple[Path, int]:
         from trainer.checkpoints import planning  # noqa: PLC0415 - Megatron, after the device is open

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from megatron.core.dist_checkpointing.dict_utils import nested_values
 from megatron.core.dist_checkpointing.mapping import ShardedTensor, ShardedTensorFactory
-from megatron.core.dist_checkpointing.utils import extract_sharded_base, extract_sharded_tensors_and_factories
+from megatron.core.dist_checkpointing.state_dict_utils import save_preprocess
+from megatron.core.dist_checkpointing.utils import extract_sharded_tensors_and_factories
 from megatron.core.optimizer.distrib_optimizer import DistributedOptimizer
 
 from trainer.checkpoints.boxes import boxes
@@ -38,7 +39,7 @@ def common_state(built: Built) -> Any:
     """What of the state is no tensor: equal on all ranks, other at each save."""
     part = _distributed(built)
     if part is None:
-        return extract_sharded_base(sharded_state(built, is_loading=False))[1]
+        return save_preprocess(sharded_state(built, is_loading=False), validate_access_integrity=False)[1]
     return {"optimizer": _common(part)}
 
 

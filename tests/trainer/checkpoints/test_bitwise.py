@@ -6,10 +6,11 @@ from checkpoint_runs import run
 pytestmark = pytest.mark.slow
 
 LAYOUTS = {
-    "world 1": (1, {}, "bf16"),
-    "two data parallel ranks": (2, {}, "bf16"),
-    "two tensor parallel ranks": (2, {"tensor": 2}, "fp32"),
-    "two pipeline stages": (2, {"pipeline": 2}, "fp32"),
+    "world 1": (1, {}, {"dtype": "bf16"}),
+    "two data parallel ranks": (2, {}, {"dtype": "bf16"}),
+    "two data parallel ranks, optimizer on each": (2, {}, {"dtype": "bf16", "distributed": False}),
+    "two tensor parallel ranks": (2, {"tensor": 2}, {"dtype": "fp32"}),
+    "two pipeline stages": (2, {"pipeline": 2}, {"dtype": "fp32"}),
 }
 
 
@@ -17,9 +18,10 @@ LAYOUTS = {
 def test_each_tier_gives_back_the_state_to_the_bit(tmp_path, layout):
     """Also to a new process that began with other weights; the asynchronous save is of the step on which it began,
     though training went on. Dropout makes the generators matter."""
-    world, parallel, dtype = LAYOUTS[layout]
-    given = {"world": world, "parallel": parallel, "model": {"dropout": 0.1}, "optimizer": {"dtype": dtype}}
-    ops = [["train", 1], ["save", False], ["train", 1], ["save", True], ["memory_put"], ["local_put"]]
+    world, parallel, optimizer = LAYOUTS[layout]
+    given = {"world": world, "parallel": parallel, "model": {"dropout": 0.1}, "optimizer": optimizer}
+    ops = [["train", 1], ["save", False], ["move_moments"], ["train", 1], ["save", True], ["memory_put"]]
+    ops += [["local_put"]]
     ops += [["train", 2], ["wait"], ["digest"], ["memory_restore", 3], ["train", 2], ["digest"], ["memory_restore", 2]]
     whole = run(tmp_path, ops, **given)
 
