@@ -23,6 +23,10 @@ from trainer.plan.position import place_of
 from trainer.stop import Stop
 
 
+POLL_SECONDS = 0.2
+"""Between two looks at a save that is under way, about a step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """Of all segments and saves."""
@@ -104,5 +108,10 @@ def _stalls(plan: Plan, options: Options, training: Training, is_async: bool, nu
     for number in range(num_saves + 1):
         header = replace(training.header, step=number + 1)
         saver.begin(header, Tensors(built=training.built, rng=training.device.rng_state()))
-        found += [saved.stalled_seconds for saved in saver.wait()]
+        # as the loop does after each step: what the save takes beside training is no stall
+        ended = saver.poll()
+        while not ended:
+            time.sleep(POLL_SECONDS)
+            ended = saver.poll()
+        found += [saved.stalled_seconds for saved in ended]
     return found[1:]

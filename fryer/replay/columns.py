@@ -17,7 +17,7 @@ _FIELDS = {
     "num_updates update opt_step optimizer_step current_iteration time",
     "tokens": "total_tokens tokens_seen consumed_tokens train_tokens num_input_tokens_seen consumed_train_tokens "
     "tokens_total throughput_total_tokens train_total_tokens train_num_input_tokens_seen num_tokens tokens",
-    "at_seconds": "at timestamp unix_time wall_time",
+    "at_seconds": "at_seconds at timestamp unix_time wall_time",
     "loss": "loss train_loss training_loss lm_loss train_lm_loss reduced_train_loss cross_entropy train_cross_entropy "
     "train_cross_entropy_loss train_ce_loss ce_loss loss_train train_loss_step loss_metrics_global_avg_loss "
     "total_loss value",

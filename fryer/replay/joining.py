@@ -4,6 +4,8 @@ Opens nothing itself: it reads logs that are open to be read more than once.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from fryer.replay.words import Item, Log, Reading
 from watchdog.detectors.training.words import Mark, Point
@@ -36,4 +38,8 @@ def points_of(logs: Sequence[Log], wanted: str) -> list[Point]:
                 found.append(thing)
         if found:
             break
-    return found
+    # Tokens of each step, not of all so far, are no progress: then steps are compared.
+    is_progress = all(
+        sooner.tokens < later.tokens for sooner, later in pairwise(found) if sooner.tokens and later.tokens
+    )
+    return found if is_progress else [replace(point, tokens=None) for point in found]

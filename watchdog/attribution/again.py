@@ -19,8 +19,8 @@ TOLERANCE_POINTS = 3
 """Logged points by which an event may be off (playbook 2.2: "within 3 steps")."""
 LEVEL_POINTS = 16
 """The same for a change of level, whose begin no detector knows to the step (ours)."""
-CHANCE = 0.01
-"""As many coincidences by chance must be rarer than this (ours)."""
+CHANCE = 0.02
+"""As many coincidences by chance must be rarer than this: one in a rewind of a hundred steps is (ours)."""
 MOST = 0.5
 """Share of a launch's events from which all of them have one cause (ours; the cases above have 0.94 and 0.98)."""
 

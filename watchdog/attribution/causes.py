@@ -92,10 +92,12 @@ def _of_launches(finding: TrainingFinding, facts: Facts, phase: str) -> list[Cau
         return _again(finding, yes, phase)
     # Of several launches the one that has most such events of its own says most.
     answers.sort(key=lambda each: (not each.is_rewind, -each.num_others))
-    no = next((each for each in answers if each.answer == "not_again"), None)
-    if no is None or (no.is_rewind and facts.is_other_batch):
-        return []
-    return _not_again(finding, no, phase)
+    for no in answers:
+        if not no.is_rewind and no.num_others >= max(LEAST_OTHERS, OFTEN * no.total):
+            return _elsewhere(finding, no)
+        if no.answer == "not_again":
+            return [] if no.is_rewind and facts.is_other_batch else _not_again(finding, no, phase)
+    return []
 
 
 def _again(finding: TrainingFinding, again: Again, phase: str) -> list[Cause]:
@@ -118,8 +120,6 @@ def _again(finding: TrainingFinding, again: Again, phase: str) -> list[Cause]:
 
 
 def _not_again(finding: TrainingFinding, again: Again, phase: str) -> list[Cause]:
-    if not again.is_rewind and again.num_others >= max(LEAST_OTHERS, OFTEN * again.total):
-        return _elsewhere(finding, again)
     first, last = again.steps
     steps = f"step {first}" if first == last else f"steps {first} to {last}"
     if again.is_rewind:

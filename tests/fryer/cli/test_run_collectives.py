@@ -55,7 +55,7 @@ def test_none_sweeps_nothing() -> None:
         (["--collectives", "allreduce"], "did you mean 'all_reduce'"),
         (["--sizes", "8:8T"], "'8T' is no size"),
         (["--sizes", "8", "--no-network"], "leave out --no-network"),
-        (["--nccl-json", "/proc/absent/n.json"], "no such directory"),
+        (["--nccl-json", "/proc/absent/n.json"], "there is no directory /proc/absent; make it first"),
     ],
 )
 def test_a_wrong_choice_is_wrong_usage(words: list[str], message: str) -> None:

@@ -146,9 +146,9 @@ def test_where_nothing_was_swept_no_file_is_written(tmp_path: Path) -> None:
 
 
 def test_a_place_that_cannot_hold_the_file_is_refused_before_the_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no such directory"):
+    with pytest.raises(UsageError, match=r"there is no directory .*; make it first"):
         check_place(tmp_path / "absent" / "sweep.json")
-    with pytest.raises(UsageError, match="a directory is there"):
+    with pytest.raises(UsageError, match="it is a directory; name a file"):
         check_place(tmp_path)
 
 
