@@ -22,7 +22,6 @@ from trainer.plan import Plan
 from trainer.plan.position import place_of
 from trainer.stop import Stop
 
-
 POLL_SECONDS = 0.2
 """Between two looks at a save that is under way, about a step."""
 
