@@ -151,6 +151,8 @@ class BackgroundWriter:
 
 def _write_and_tell(share: Share, answer: int, parent: int) -> None:
     _become_background(parent)
+    # OpenMP's threads did not come along: a copy that would share its work with them waits for ever
+    torch.set_num_threads(1)
     data = memoryview(pickle.dumps(write(share)))
     while data:
         data = data[os.write(answer, data) :]
